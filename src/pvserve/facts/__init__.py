@@ -1,0 +1,37 @@
+"""Frozen values of what a cluster is, as read at one moment.
+
+Owns the fact types; built only by `pvserve.cluster`, or from a YAML file in tests. Must not know a client.
+`Unknown(why)` is a value: forbidden or unreachable never reads as absent.
+"""
+
+from pvserve.facts.objects import Object, annotations, key, labels, name, namespace, ref
+from pvserve.facts.state import (
+    ClaimFacts,
+    ConnectionKind,
+    Facts,
+    Holder,
+    KServeFacts,
+    NamespaceFacts,
+    Right,
+    Unknown,
+    known,
+)
+
+__all__ = [
+    "ClaimFacts",
+    "ConnectionKind",
+    "Facts",
+    "Holder",
+    "KServeFacts",
+    "NamespaceFacts",
+    "Object",
+    "Right",
+    "Unknown",
+    "annotations",
+    "key",
+    "known",
+    "labels",
+    "name",
+    "namespace",
+    "ref",
+]

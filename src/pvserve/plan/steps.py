@@ -1,0 +1,158 @@
+"""A plan as frozen data: what will be done, in order, and what will not, with reasons.
+
+Owns the types that are shown, rendered and applied. Must not read or change anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pvserve.facts import Object, Right
+from pvserve.facts.objects import ObjectKey
+
+Op = Literal["add", "remove", "change"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between two objects, at a path of keys and list positions."""
+
+    op: Op
+    path: tuple[str | int, ...]
+    old: Any = None
+    new: Any = None
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What the plan was made for: applied only while uid and resourceVersion still hold ("" = absent)."""
+
+    object: ObjectKey
+    uid: str = ""
+    resource_version: str = ""
+
+
+@dataclass(frozen=True)
+class ApplyObject:
+    """Server-side apply `object` with field manager `pvserve`; `before` is the live object or None."""
+
+    id: str
+    title: str
+    object: Object
+    before: Object | None = None
+    changes: tuple[Change, ...] = ()
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+
+
+@dataclass(frozen=True)
+class PatchObject:
+    """JSON merge patch of an object that somebody else made, guarded by its resourceVersion.
+
+    `expect` lists (path, value) pairs that must hold in what the server stored afterwards, None = absent:
+    admission may undo an edit (ux.md 2.3: the ODH connection webhook).
+    """
+
+    id: str
+    title: str
+    target: ObjectKey
+    patch: Object
+    changes: tuple[Change, ...] = ()
+    expect: tuple[tuple[tuple[str, ...], Any], ...] = ()
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+
+
+@dataclass(frozen=True)
+class Load:
+    """Bring the model directory onto the claim with a loader pod, and remove the pod."""
+
+    id: str
+    title: str
+    source: str
+    claim: str
+    path: str
+    pod: Object  # the loader pod as it will be created; its name gets a suffix then
+    bytes: int
+    files: int
+    manifest_digest: str  # of the source at planning time
+    via: str = "auto"
+    replace: bool = False
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+
+
+@dataclass(frozen=True)
+class RetainVolume:
+    """Set `persistentVolumeReclaimPolicy: Retain` on the volume bound to the claim (known only once bound)."""
+
+    id: str
+    title: str
+    claim: str
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+
+
+@dataclass(frozen=True)
+class WaitReady:
+    """Wait until the service is Ready for its present generation, or hopeless."""
+
+    id: str
+    title: str
+    service: str
+    timeout_seconds: int = 1800
+
+
+@dataclass(frozen=True)
+class Prove:
+    """Read everything again and check it."""
+
+    id: str
+    title: str
+    service: str
+    digests: Literal["full", "quick"] = "full"
+
+
+Step = ApplyObject | PatchObject | Load | RetainVolume | WaitReady | Prove
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the whole plan is not carried out; `remedy` are lines to copy. Codes: docs/errors.md."""
+
+    reason: str
+    message: str
+    remedy: tuple[str, ...] = ()
+    exit_code: Literal[2, 3, 4] = 3
+
+
+@dataclass(frozen=True)
+class NotDone:
+    """One thing the plan leaves out, why, and the exact command for who may do it."""
+
+    what: str
+    why: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one command will do. The same value is shown, rendered and applied."""
+
+    namespace: str
+    service: str
+    claim: str
+    path: str
+    steps: tuple[Step, ...] = ()
+    unchanged: tuple[str, ...] = ()  # what was looked at and is already as wanted
+    refusals: tuple[Refusal, ...] = ()
+    not_done: tuple[NotDone, ...] = ()
+    notes: tuple[str, ...] = ()
+    assumed: tuple[Assumed, ...] = ()
+    admission: dict[str, tuple[Change, ...]] = field(default_factory=dict)  # step id -> what the server would alter
+
+    @property
+    def changes_pending(self) -> bool:
+        """Whether applying it would change the cluster or the volume."""
+        return any(not isinstance(step, WaitReady | Prove) for step in self.steps)
