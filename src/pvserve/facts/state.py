@@ -47,7 +47,7 @@ class NamespaceFacts:
     """The namespace; `object` is None where it does not exist."""
 
     name: str
-    object: Object | None | Unknown
+    object: Object | Unknown | None
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class ClaimFacts:
     """The claim that is to hold the model; sizes in bytes."""
 
     name: str
-    object: Object | None | Unknown
-    volume: Object | None | Unknown = None  # the bound PersistentVolume
-    storage_class: Object | None | Unknown = None  # of the existing claim
+    object: Object | Unknown | None
+    volume: Object | Unknown | None = None  # the bound PersistentVolume
+    storage_class: Object | Unknown | None = None  # of the existing claim
     holders: tuple[Holder, ...] | Unknown = ()
     elsewhere: tuple[str, ...] | Unknown = ()  # other namespaces with a claim of this name, where readable
     free_bytes: int | Unknown = field(default_factory=lambda: Unknown("no pod that mounts the claim was asked"))
@@ -93,10 +93,10 @@ class Facts:
     kserve: KServeFacts
     claim: ClaimFacts
     storage_classes: tuple[Object, ...] | Unknown = ()
-    origin_service: Object | None | Unknown = None  # --from: the service to start from
-    origin_runtime: Object | None | Unknown = None  # the (Cluster)ServingRuntime it names
-    service: Object | None | Unknown = None  # the service to be made, where it exists already
-    runtime: Object | None | Unknown = None  # the runtime to be made, where it exists already
+    origin_service: Object | Unknown | None = None  # --from: the service to start from
+    origin_runtime: Object | Unknown | None = None  # the (Cluster)ServingRuntime it names
+    service: Object | Unknown | None = None  # the service to be made, where it exists already
+    runtime: Object | Unknown | None = None  # the runtime to be made, where it exists already
     connection: ConnectionKind | Unknown = "none"  # type of the secret named by opendatahub.io/connections
     runtime_pods: tuple[Object, ...] | Unknown = ()  # live pods of origin_service: identity, placement
     rights: Mapping[Right, bool | Unknown] = field(default_factory=dict)
