@@ -1,0 +1,197 @@
+"""The rooms in order, as functions: what the commands call and what notebooks import.
+
+Owns wiring only: spec -> facts -> plan -> show | render | apply -> verify. Must not print, nor decide.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvserve.apply.run import Applied, run
+from pvserve.cluster import Cluster
+from pvserve.cluster.evidence import read_evidence
+from pvserve.cluster.reading import read_facts
+from pvserve.diagnose import Finding, ObjectLine, findings, judge
+from pvserve.errors import PvserveError, Refused
+from pvserve.events import Listener, silent
+from pvserve.facts import Object, Unknown
+from pvserve.inventory import ClaimRow, inventory
+from pvserve.model import Listing, check_weights, known_manifest, list_directory
+from pvserve.plan import build, facts_query, rollback_plan, with_admission
+from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, Refusal
+from pvserve.spec.from_service import from_service
+from pvserve.spec.model import ModelSpec
+from pvserve.verify.endpoint import Request
+from pvserve.verify.proof import Proof
+from pvserve.verify.run import Level, verify_place, verify_service
+
+ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
+GOALS = frozenset({"load", "serve"})
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with the model directory it was made for."""
+
+    plan: Plan
+    listing: Listing | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What deploy did and what it proved; `proof` is None where the plan has nothing to prove."""
+
+    plan: Plan
+    applied: Applied
+    proof: Proof | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 only when everything that was to be proven is."""
+        return self.proof.exit_code if self.proof else 0
+
+
+def plan(spec: ModelSpec, cluster: Cluster, *, goals: frozenset[str] = GOALS, checksum: bool = False) -> Planned:
+    """Reads the model directory and the cluster, and says what would be done. Changes nothing.
+
+    `checksum` ignores the digest cache. Raises Refused for a model directory with broken weights.
+    """
+    listing = known = None
+    if "load" in goals and spec.model:
+        listing = list_directory(Path(spec.model), include=spec.include, exclude=spec.exclude)
+        _refuse_broken(listing)
+        known = known_manifest(listing, checksum=checksum)
+    facts = read_facts(cluster, facts_query(spec, goals, cluster.namespace))
+    made = build(spec, facts, listing, known, goals)
+    return Planned(made if made.refusals else with_admission(made, _dry_run(cluster, made)), listing)
+
+
+def _refuse_broken(listing: Listing) -> None:
+    problems = check_weights(listing)
+    if problems:
+        raise Refused(
+            "BrokenWeights",
+            f"{problems[0].path} in {listing.root}: {problems[0].problem}",
+            subject=str(listing.root),
+            remedy=("fetch the file again; nothing was sent",),
+            detail="\n".join(f"{item.path}: {item.problem}" for item in problems[1:]),
+        )
+
+
+def _dry_run(cluster: Cluster, made: Plan) -> Mapping[str, Object | Refusal]:
+    """What the server would store for each object of the plan, or why it would not."""
+    out: dict[str, Object | Refusal] = {}
+    for step in made.steps:
+        try:
+            if isinstance(step, ApplyObject):
+                out[step.id] = cluster.apply(step.object, dry_run=True)
+            elif isinstance(step, PatchObject):
+                target = step.target
+                out[step.id] = cluster.patch(
+                    target.api_version, target.kind, target.name, target.namespace, step.patch, dry_run=True
+                )
+        except PvserveError as error:
+            code = 4 if error.exit_code == 4 else 3
+            out[step.id] = Refusal(error.reason, error.message, error.remedy, code)
+    return out
+
+
+def apply(
+    planned: Planned,
+    cluster: Cluster,
+    *,
+    listen: Listener = silent,
+    cancel: threading.Event | None = None,
+    request: Request | None = None,
+) -> Outcome:
+    """Carries out a plan and proves the result."""
+    applied = run(cluster, planned.plan, planned.listing, listen, cancel or threading.Event())
+    prove = next((step for step in planned.plan.steps if isinstance(step, Prove)), None)
+    if prove is None:
+        return Outcome(planned.plan, applied, None)
+    digest = applied.loaded.manifest_digest if applied.loaded else ""
+    proof = verify_service(cluster, prove.service, listen, level=prove.digests, request=request, manifest_digest=digest)
+    return Outcome(planned.plan, applied, proof)
+
+
+def deploy(spec: ModelSpec, cluster: Cluster, *, listen: Listener = silent, goals: frozenset[str] = GOALS) -> Outcome:
+    """The main job in one call: plan, load, serve, prove."""
+    return apply(plan(spec, cluster, goals=goals), cluster, listen=listen)
+
+
+def load(spec: ModelSpec, cluster: Cluster, *, listen: Listener = silent) -> Outcome:
+    """Bytes only: the claim, where there is none, and the model directory on it."""
+    return deploy(spec, cluster, listen=listen, goals=frozenset({"load"}))
+
+
+def verify(
+    target: str,
+    cluster: Cluster,
+    *,
+    level: Level = "full",
+    request: Request | None = None,
+    listen: Listener = silent,
+) -> Proof:
+    """The proof of a service by name, or of `pvc://CLAIM/PATH`."""
+    if target.startswith("pvc://"):
+        return verify_place(cluster, target, listen, level=level)
+    return verify_service(cluster, target, listen, level=level, request=request)
+
+
+def rollback(name: str, cluster: Cluster) -> Planned:
+    """The plan that takes service `name` back to what it was before pvserve."""
+    record = cluster.find("v1", "ConfigMap", f"pvserve-before-{name}", cluster.namespace)
+    service = cluster.find(*ISVC, name, cluster.namespace)
+    return Planned(rollback_plan(name, cluster.namespace, service, record), None)
+
+
+def diagnose(name: str, cluster: Cluster) -> tuple[Finding, ...]:
+    """What is wrong with a service, most causal first."""
+    return findings(read_evidence(cluster, cluster.namespace, name))
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """A service as it is now; `uri` is where its model comes from."""
+
+    ready: bool
+    uri: str
+    lines: tuple[ObjectLine, ...]
+
+
+def status(name: str, cluster: Cluster) -> ServiceState:
+    """Whether a service is Ready, object by object. Raises NotFound if there is none."""
+    service = cluster.get(*ISVC, name, cluster.namespace)
+    verdict = judge(read_evidence(cluster, cluster.namespace, name))
+    model = (service["spec"].get("predictor") or {}).get("model") or {}
+    return ServiceState(verdict.ready, str(model.get("storageUri") or ""), verdict.lines)
+
+
+def ls(cluster: Cluster, *, all_namespaces: bool = False) -> tuple[ClaimRow, ...]:
+    """The claims that hold models or are served from, in the cluster's namespace or everywhere."""
+    where = "" if all_namespaces else cluster.namespace
+    services = cluster.find_all(*ISVC, where)
+    return inventory(
+        cluster.list("v1", "PersistentVolumeClaim", where),
+        () if isinstance(services, Unknown) else services,
+        cluster.find_all("v1", "Pod", where),
+        cluster.find_all("v1", "PersistentVolume"),
+    )
+
+
+def init(name: str, cluster: Cluster) -> str:
+    """A model.yaml for a service that exists. Raises NotFound if there is none."""
+    service = cluster.get(*ISVC, name, cluster.namespace)
+    runtime_name = str(((service["spec"].get("predictor") or {}).get("model") or {}).get("runtime") or "")
+    runtime = None
+    if runtime_name:
+        runtime = cluster.find("serving.kserve.io/v1alpha1", "ServingRuntime", runtime_name, cluster.namespace)
+    return from_service(service, None if isinstance(runtime, Unknown) else runtime)
+
+
+def listing_of(step: Load) -> Listing:
+    """The model directory of a saved plan's load step, as it is now."""
+    return list_directory(Path(step.source), include=step.include, exclude=step.exclude)

@@ -1,0 +1,188 @@
+"""One writer per place on a claim, decided by a Lease in the API server.
+
+Owns the Lease: taking, renewing, giving back, and the fencing epoch that goes into the temporary path. Must not know
+what is written. File locks lie on shared volumes (huggingface_hub#4228, #4306), so none is used; a Lease does not
+fence either (client-go leaderelection), which is what the epoch is for: a writer that was overtaken finds its
+temporary directory gone before it can publish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import hashlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pvserve.cluster import Cluster, Conflict
+from pvserve.errors import PvserveError, Refused, Temporary
+from pvserve.facts import Object
+
+DURATION_SECONDS = 60
+RENEW_SECONDS = 15.0
+WATCH_SLACK_SECONDS = 5.0
+API = "coordination.k8s.io/v1"
+
+
+@dataclass
+class Held:
+    """The lease as it is held: `epoch` grows by one with every new holder; `lost` is set when it could not be kept."""
+
+    epoch: int
+    lost: threading.Event
+
+
+def lease_name(claim: str, path: str) -> str:
+    """The Lease's name for one place; hashed, since a path is no Kubernetes name."""
+    return "pvserve-" + hashlib.sha256(f"{claim}/{path}".encode()).hexdigest()[:20]
+
+
+def whoami() -> str:
+    """Who writes, in words for the one who has to wait."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a random uid without a passwd entry, as on OpenShift
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
+
+
+@contextlib.contextmanager
+def writing(cluster: Cluster, claim: str, path: str) -> Iterator[Held]:
+    """Holds the Lease of `pvc://claim/path` in the cluster's namespace while the body runs.
+
+    Raises Refused naming the holder and since when, if another writer is alive.
+    """
+    name = lease_name(claim, path)
+    lease = _take(cluster, name, claim, path)
+    held = Held(int(lease["spec"]["leaseTransitions"]), threading.Event())
+    stop = threading.Event()
+    renewing = threading.Thread(target=_renew, args=(cluster, lease, stop, held.lost), daemon=True)
+    renewing.start()
+    try:
+        yield held
+    finally:
+        stop.set()
+        renewing.join(timeout=RENEW_SECONDS)
+        _give_back(cluster, lease)
+
+
+def _take(cluster: Cluster, name: str, claim: str, path: str) -> Object:
+    old = cluster.find(API, "Lease", name, cluster.namespace)
+    if old is not None and not isinstance(old, dict):
+        raise PvserveError("LeaseUnreadable", f"Lease {name} in namespace {cluster.namespace}: {old.why}")
+    me = whoami()
+    spec = {
+        "holderIdentity": me,
+        "leaseDurationSeconds": DURATION_SECONDS,
+        "acquireTime": _now(),
+        "renewTime": _now(),
+        "leaseTransitions": 1,
+    }
+    try:
+        if old is None:
+            metadata = {
+                "name": name,
+                "namespace": cluster.namespace,
+                "labels": {"app.kubernetes.io/managed-by": "pvserve"},
+                "annotations": {"pvserve.io/place": f"pvc://{claim}/{path}"},
+            }
+            return cluster.create({"apiVersion": API, "kind": "Lease", "metadata": metadata, "spec": spec})
+        if not _gone(cluster, old, me):
+            raise _busy(old, claim, path)
+        spec["leaseTransitions"] = int(old["spec"].get("leaseTransitions") or 0) + 1
+        return cluster.patch(
+            API,
+            "Lease",
+            name,
+            cluster.namespace,
+            {"spec": spec},
+            resource_version=str(old["metadata"]["resourceVersion"]),
+        )
+    except Conflict as error:
+        raise Temporary(
+            "WriterRace",
+            f"another pvserve took pvc://{claim}/{path} at the same moment",
+            remedy=("run the same command again when it has finished",),
+        ) from error
+
+
+def _gone(cluster: Cluster, lease: Object, me: str) -> bool:
+    """Whether the holder gave it back, was a dead process of this machine, or shows no sign of life.
+
+    Wall clocks differ between machines, so a lease that looks expired is watched for one renewal by our own clock.
+    """
+    spec = lease["spec"]
+    holder = str(spec.get("holderIdentity") or "")
+    if not holder or _dead_here(holder, me):
+        return True
+    renewed = datetime.fromisoformat(str(spec["renewTime"]).replace("Z", "+00:00"))
+    if datetime.now(UTC) - renewed <= timedelta(seconds=int(spec["leaseDurationSeconds"])):
+        return False
+    time.sleep(RENEW_SECONDS + WATCH_SLACK_SECONDS)
+    now = cluster.get(API, "Lease", str(lease["metadata"]["name"]), cluster.namespace)
+    return bool(now["metadata"]["resourceVersion"] == lease["metadata"]["resourceVersion"])
+
+
+def _busy(lease: Object, claim: str, path: str) -> Refused:
+    spec = lease["spec"]
+    return Refused(
+        "WriterActive",
+        f"pvc://{claim}/{path} is being written by {spec['holderIdentity']} since {spec['acquireTime']}",
+        subject=f"Lease {lease['metadata']['namespace']}/{lease['metadata']['name']}",
+        remedy=(
+            "wait for it, or end that process and run the same command again",
+            f"a writer that died is overtaken {DURATION_SECONDS} s after its last sign of life",
+        ),
+    )
+
+
+def _dead_here(holder: str, me: str) -> bool:
+    """Whether the holder was a process of this user on this host that no longer runs."""
+    identity, _, pid = holder.rpartition(" pid ")
+    if identity != me.rpartition(" pid ")[0] or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _renew(cluster: Cluster, lease: Object, stop: threading.Event, lost: threading.Event) -> None:
+    """Renews until stopped. Judged by this process's own clock only: a jumping wall clock steals nothing."""
+    name, version = str(lease["metadata"]["name"]), str(lease["metadata"]["resourceVersion"])
+    last = time.monotonic()
+    while not stop.wait(RENEW_SECONDS):
+        try:
+            body = {"spec": {"renewTime": _now()}}
+            renewed = cluster.patch(API, "Lease", name, cluster.namespace, body, resource_version=version)
+            version, last = str(renewed["metadata"]["resourceVersion"]), time.monotonic()
+        except Conflict:
+            lost.set()
+            return
+        except PvserveError:
+            if time.monotonic() - last > DURATION_SECONDS:
+                lost.set()
+                return
+
+
+def _give_back(cluster: Cluster, lease: Object) -> None:
+    """Empties the holder, where it is still us; the epoch stays, so that it only ever grows."""
+    with contextlib.suppress(PvserveError):
+        name = str(lease["metadata"]["name"])
+        now = cluster.get(API, "Lease", name, cluster.namespace)
+        if now["spec"].get("leaseTransitions") == lease["spec"]["leaseTransitions"]:
+            version = str(now["metadata"]["resourceVersion"])
+            body = {"spec": {"holderIdentity": "", "renewTime": _now()}}
+            cluster.patch(API, "Lease", name, cluster.namespace, body, resource_version=version)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

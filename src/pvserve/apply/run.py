@@ -1,0 +1,84 @@
+"""Carries out a plan, step by step.
+
+Owns the loop and what is told of it. Must not decide, nor prove: the proof reads everything again by itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from pvserve.apply.load import run_load
+from pvserve.apply.objects import apply_object, check_assumed, patch_object, retain_volume
+from pvserve.apply.wait import wait_ready
+from pvserve.cluster import Cluster
+from pvserve.errors import Interrupted, NotAllowed, PvserveError, Refused, UsageError
+from pvserve.events import Listener, StepState
+from pvserve.model import Listing
+from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, RetainVolume, Step, WaitReady
+from pvserve.transfer import Loaded
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done; `loaded` is None when no bytes had to move."""
+
+    done: tuple[str, ...]
+    loaded: Loaded | None = None
+
+
+def refuse(plan: Plan) -> None:
+    """Raises the first refusal of the plan, with the others in its detail."""
+    if not plan.refusals:
+        return
+    first, *others = plan.refusals
+    kind = {2: UsageError, 3: Refused, 4: NotAllowed}[first.exit_code]
+    also = "\n".join(f"also: {item.message}" for item in others)
+    raise kind(first.reason, first.message, remedy=first.remedy, detail=also)
+
+
+def run(cluster: Cluster, plan: Plan, listing: Listing | None, listen: Listener, cancel: threading.Event) -> Applied:
+    """Applies every step but the proof. Raises at the first that fails; what is done stays done, the same plan resumes.
+
+    `listing` is the model directory of the plan's Load step, where there is one.
+    """
+    refuse(plan)
+    check_assumed(cluster, plan.assumed)
+    done: list[str] = []
+    loaded: Loaded | None = None
+    for step in plan.steps:
+        if isinstance(step, Prove):
+            continue
+        if cancel.is_set():
+            raise Interrupted("Interrupted", "stopped between two steps; the same command resumes")
+        listen(StepState(step.id, step.title, "ongoing"))
+        try:
+            result = _run_step(cluster, step, listing, listen, cancel)
+        except PvserveError as error:
+            listen(StepState(step.id, step.title, "fail", error.message))
+            raise
+        loaded = result or loaded
+        listen(StepState(step.id, step.title, "ok"))
+        done.append(step.id)
+    return Applied(tuple(done), loaded)
+
+
+def _run_step(
+    cluster: Cluster, step: Step, listing: Listing | None, listen: Listener, cancel: threading.Event
+) -> Loaded | None:
+    match step:
+        case ApplyObject():
+            apply_object(cluster, step)
+        case PatchObject():
+            patch_object(cluster, step)
+        case RetainVolume():
+            retain_volume(cluster, step)
+        case WaitReady():
+            wait_ready(cluster, step, listen, cancel)
+        case Load():
+            if listing is None:
+                raise UsageError("NoSource", f"step {step.title} needs the model directory {step.source}")
+            return run_load(cluster, step, listing, listen, cancel)
+        case Prove():
+            raise AssertionError("the proof is not applied")
+    return None

@@ -1,0 +1,33 @@
+"""`pvserve verify`: the proof, any time."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pvserve.cli.options import Shared, cluster_options
+
+
+@click.command()
+@click.argument("target")
+@click.option("--quick", is_flag=True, help="Compare names and sizes instead of reading every byte again.")
+@click.option("--request-path", help="Path of the inference request.")
+@click.option("--request", "request_body", help="Body (JSON) of the inference request.")
+@cluster_options
+def command(shared: Shared, target: str, quick: bool, request_path: str | None, request_body: str | None) -> int:
+    """Prove that service TARGET serves straight from its claim, or that pvc://CLAIM/PATH holds its model."""
+    from pvserve import api
+    from pvserve.cli.requests import request_of
+    from pvserve.show.proof import proof_text
+    from pvserve.show.words import colours
+
+    proof = api.verify(
+        target,
+        shared.connect(),
+        level="quick" if quick else "full",
+        request=request_of(request_path, request_body),
+        listen=shared.listener(),
+    )
+    shared.print({"proof": proof.as_dict()}, proof_text(proof, colour=colours(sys.stdout)))
+    return proof.exit_code

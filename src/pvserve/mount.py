@@ -1,0 +1,102 @@
+"""A pod of pvserve's own that mounts a claim: made or found again, waited for, removed.
+
+Owns the life of loader and reader pods. Must not know what is done through them, nor what they look like
+(`plan.loader` builds them).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pvserve.cluster import Cluster
+from pvserve.cluster.evidence import read_pod_evidence
+from pvserve.diagnose import judge_pod
+from pvserve.errors import PvserveError, Refused, Temporary, TimedOut
+from pvserve.facts import Object, labels, name, namespace
+
+START_SECONDS = 300.0  # a pod that also waits for a volume to be made and attached
+POLL_SECONDS = 0.5
+REMOVE_SECONDS = 60.0
+Say = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def mounted(cluster: Cluster, pod: Object, say: Say) -> Iterator[Object]:
+    """Yields the running pod; removes it afterwards, whatever happened.
+
+    A pod with the same labels that still runs is taken over (its client died); one that ended is removed first.
+    Raises Refused with the finding when it cannot start, TimedOut after START_SECONDS.
+    """
+    live = _found_again(cluster, pod) or cluster.create(pod)
+    try:
+        yield _running(cluster, live, say)
+    finally:
+        _remove(cluster, live)
+
+
+def _found_again(cluster: Cluster, pod: Object) -> Object | None:
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels(pod).items()))
+    for old in cluster.list("v1", "Pod", namespace(pod), label_selector=selector):
+        phase = (old.get("status") or {}).get("phase")
+        if phase in ("Running", "Pending") and not old["metadata"].get("deletionTimestamp"):
+            return old
+        _remove(cluster, old)
+    return None
+
+
+def _running(cluster: Cluster, pod: Object, say: Say) -> Object:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        now = cluster.get("v1", "Pod", name(pod), namespace(pod))
+        if _ready(now):
+            return now
+        verdict = judge_pod(read_pod_evidence(cluster, now))
+        if verdict.hopeless is not None:
+            finding = verdict.hopeless
+            seen = "; ".join(f"{item.object}: {item.observed}" for item in finding.evidence)
+            raise Refused(finding.code, finding.title, subject=f"Pod {name(now)}", remedy=finding.remedy, detail=seen)
+        waiting = "; ".join(f"{line.object}: {line.reason}" for line in verdict.lines if line.reason)
+        say(waiting or f"pod {name(pod)} is starting")
+        if time.monotonic() > deadline:
+            raise TimedOut(
+                "PodNotStarted",
+                f"pod {name(pod)} did not start within {START_SECONDS:.0f} s: {waiting or 'no reason was given'}",
+                subject=f"Pod {namespace(pod)}/{name(pod)}",
+                remedy=(f"kubectl -n {namespace(pod)} describe pod {name(pod)}",),
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _ready(pod: Object) -> bool:
+    status: dict[str, Any] = pod.get("status") or {}
+    if status.get("phase") in ("Succeeded", "Failed"):
+        raise Temporary(
+            "PodEnded",
+            f"pod {name(pod)} ended before it was used: {status.get('reason') or status.get('message') or 'no reason'}",
+            remedy=("run the same command again",),
+        )
+    states = status.get("containerStatuses") or ()
+    return status.get("phase") == "Running" and bool(states) and all(state.get("ready") for state in states)
+
+
+def _remove(cluster: Cluster, pod: Object) -> None:
+    """Deletes the pod and waits until it is gone: a pod that still holds a ReadWriteOnce claim blocks other nodes."""
+    key = ("v1", "Pod", name(pod), namespace(pod))
+    uid = str(pod["metadata"]["uid"])
+    cluster.delete(*key, uid=uid, grace_seconds=1)
+    deadline = time.monotonic() + REMOVE_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(Temporary):
+            left = cluster.find(*key)
+            if not isinstance(left, dict) or left["metadata"]["uid"] != uid:
+                return
+        time.sleep(POLL_SECONDS)
+    raise PvserveError(
+        "PodNotRemoved",
+        f"pod {name(pod)} was deleted but is still there after {REMOVE_SECONDS:.0f} s",
+        subject=f"Pod {namespace(pod)}/{name(pod)}",
+        remedy=(f"kubectl -n {namespace(pod)} get pod {name(pod)}",),
+    )

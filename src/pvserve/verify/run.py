@@ -1,0 +1,149 @@
+"""The proof of a service, or of a place on a claim.
+
+Owns which checks are made and what is read for them. Trusts nothing that apply remembers: reads everything again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Literal
+
+from pvserve.cluster import Cluster
+from pvserve.errors import PvserveError, UsageError
+from pvserve.events import Listener, Note
+from pvserve.facts import Object, Unknown, annotations, labels, name, namespace
+from pvserve.spec.uri import parse_claim_uri
+from pvserve.verify.endpoint import Request, check_answer
+from pvserve.verify.node import check_node_disk
+from pvserve.verify.pods import check_mounts
+from pvserve.verify.proof import Check, Proof
+from pvserve.verify.volume import Place, check_digests
+
+ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
+Level = Literal["full", "quick"]
+
+
+def verify_service(
+    cluster: Cluster,
+    service_name: str,
+    listen: Listener,
+    *,
+    level: Level = "full",
+    request: Request | None = None,
+    manifest_digest: str = "",
+) -> Proof:
+    """Proves that a service serves its model straight from a claim.
+
+    `level` full re-reads every byte on the volume, quick compares names and sizes. `manifest_digest` is what the
+    volume must hold where the caller knows it ("sha256:…" of the source). Raises NotFound if there is no such service.
+    """
+    service = cluster.get(*ISVC, service_name, cluster.namespace)
+    uri = _storage_uri(service)
+    place = parse_claim_uri(uri) if uri.startswith("pvc://") else None
+    subject = f"InferenceService {cluster.namespace}/{service_name}"
+    ready = _check_ready(service)
+    if place is None:
+        words = f"storageUri is {uri or 'not set'}"
+        from_claim = Check("from-claim", "the service is served from a claim", "failed", words, _convert(service_name))
+        return Proof(subject, (from_claim, ready))
+    pods = _serving_pods(cluster, service_name)
+    recorded = _recorded_bytes(cluster, place.claim, place.path)
+    known = manifest_digest or annotations(service).get("pvserve.io/manifest", "")
+    digests = check_digests(cluster, Place(place.claim, place.path, pods), listen, level=level, expected=known)
+    return Proof(
+        subject,
+        (
+            Check("from-claim", "the service is served from a claim", "passed", f"storageUri is {uri}"),
+            ready,
+            *check_mounts(pods, place.claim, place.path),
+            *digests.checks,
+            check_node_disk(cluster, pods, digests.bytes or recorded),
+            check_answer(cluster, service, _endpoint(cluster, service_name), pods, request),
+        ),
+    )
+
+
+def verify_place(cluster: Cluster, uri: str, listen: Listener, *, level: Level = "full") -> Proof:
+    """Proves that `pvc://CLAIM/PATH` holds what its manifest says."""
+    place = parse_claim_uri(uri)
+    cluster.get("v1", "PersistentVolumeClaim", place.claim, cluster.namespace)
+    holders = tuple(
+        pod for pod in cluster.list("v1", "Pod", cluster.namespace) if _alive(pod) and _mounts(pod, place.claim)
+    )
+    digests = check_digests(cluster, Place(place.claim, place.path, holders), listen, level=level, expected="")
+    return Proof(f"pvc://{place.claim}/{place.path} in namespace {cluster.namespace}", digests.checks)
+
+
+def _storage_uri(service: Object) -> str:
+    predictor = service["spec"].get("predictor") or {}
+    if "model" in predictor:
+        return str((predictor["model"] or {}).get("storageUri", ""))
+    for value in predictor.values():
+        if isinstance(value, dict) and "storageUri" in value:
+            return str(value["storageUri"])
+    for container in predictor.get("containers") or ():
+        for variable in container.get("env") or ():
+            if variable["name"] == "STORAGE_URI":
+                return str(variable.get("value", ""))
+    return ""
+
+
+def _convert(service: str) -> tuple[str, ...]:
+    return (f"pvserve deploy MODEL_DIRECTORY --from {service} --name {service}-pvc --claim CLAIM",)
+
+
+def _check_ready(service: Object) -> Check:
+    title = "the service is Ready for its present generation"
+    status = service.get("status") or {}
+    generation = service["metadata"].get("generation")
+    seen = status.get("observedGeneration")
+    ready = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
+    words = f"generation {generation}, observed {seen}, Ready {ready.get('status', 'Unknown')}"
+    if ready.get("message"):
+        words += f": {ready['message']}"
+    good = ready.get("status") == "True" and seen == generation
+    return Check(
+        "ready", title, "passed" if good else "failed", words, () if good else (f"pvserve doctor {name(service)}",)
+    )
+
+
+def _serving_pods(cluster: Cluster, service: str) -> tuple[Object, ...]:
+    """Live predictor pods, ready ones first."""
+    selector = f"serving.kserve.io/inferenceservice={service}"
+    pods = [
+        pod
+        for pod in cluster.list("v1", "Pod", cluster.namespace, label_selector=selector)
+        if _alive(pod) and labels(pod).get("component", "predictor") == "predictor"
+    ]
+    return tuple(sorted(pods, key=lambda pod: (not _ready(pod), name(pod))))
+
+
+def _alive(pod: Object) -> bool:
+    phase = (pod.get("status") or {}).get("phase")
+    return phase in ("Running", "Pending") and not pod["metadata"].get("deletionTimestamp")
+
+
+def _ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _mounts(pod: Object, claim: str) -> bool:
+    volumes = pod["spec"].get("volumes") or ()
+    return any((volume.get("persistentVolumeClaim") or {}).get("claimName") == claim for volume in volumes)
+
+
+def _endpoint(cluster: Cluster, service: str) -> Object | None:
+    """The predictor's Service: KServe names it NAME-predictor (Standard mode)."""
+    found = cluster.find("v1", "Service", f"{service}-predictor", cluster.namespace)
+    return None if found is None or isinstance(found, Unknown) else found
+
+
+def _recorded_bytes(cluster: Cluster, claim: str, path: str) -> int:
+    """Bytes of the model as the claim's own record says, 0 where it has none."""
+    found = cluster.find("v1", "PersistentVolumeClaim", claim, cluster.namespace)
+    if found is None or isinstance(found, Unknown):
+        return 0
+    models = json.loads(annotations(found).get("pvserve.io/models", "{}"))
+    return int((models.get(path) or {}).get("bytes", 0))

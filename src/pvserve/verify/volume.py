@@ -1,0 +1,122 @@
+"""What lies on the volume, read again by a pod of the serving pod's identity.
+
+Owns the digest checks. Must not write to the volume: the reader pod mounts the claim read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pvserve.cluster import Cluster
+from pvserve.errors import PvserveError
+from pvserve.events import Listener, Note
+from pvserve.facts import Object, name
+from pvserve.model import manifest_digest
+from pvserve.mount import mounted
+from pvserve.plan.loader import identity_of, loader_pod
+from pvserve.transfer import VolumeReport, inspect
+from pvserve.verify.proof import Check
+
+DIGESTS = "digests on the volume equal the manifest"
+READABLE = "the serving identity can read every file"
+NAMED = 5  # differing files named in the evidence
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory on a claim, and the pods that mount the claim now."""
+
+    claim: str
+    path: str
+    pods: tuple[Object, ...]
+
+
+@dataclass(frozen=True)
+class Digests:
+    """The checks, and the model's bytes as the manifest says (0 where there is none)."""
+
+    checks: tuple[Check, ...]
+    bytes: int = 0
+
+
+def check_digests(
+    cluster: Cluster, place: Place, listen: Listener, *, level: Literal["full", "quick"], expected: str
+) -> Digests:
+    """Starts a reader pod beside the serving pod and compares the volume with its manifest.
+
+    `expected` is the manifest digest that the volume must hold, "" if the caller knows none.
+    """
+    try:
+        report = _read(cluster, place, listen, level)
+    except PvserveError as error:
+        evidence = f"no reader pod could look: {error.message}"
+        return Digests(
+            (
+                Check("digests", DIGESTS, "unknown", evidence, error.remedy),
+                Check("readable", READABLE, "unknown", evidence),
+            )
+        )
+    return Digests(
+        (_judge(report, place, level, expected), _readable(report)), report.manifest.bytes if report.manifest else 0
+    )
+
+
+def _read(cluster: Cluster, place: Place, listen: Listener, level: Literal["full", "quick"]) -> VolumeReport:
+    beside = place.pods[0] if place.pods else None
+    pod = loader_pod(
+        name_prefix="pvserve-reader",
+        namespace=cluster.namespace,
+        claim=place.claim,
+        image=_image(cluster, place.pods),
+        read_only=True,
+        identity=identity_of(beside),
+        node_name=str(beside["spec"].get("nodeName") or "") or None if beside else None,
+        node_selector={},
+        tolerations=list(beside["spec"].get("tolerations") or ()) if beside else [],
+        labels={"pvserve.io/reads": place.claim},
+    )
+    with mounted(cluster, pod, lambda detail: listen(Note(detail))) as live:
+        container = str(live["spec"]["containers"][0]["name"])
+        return inspect(cluster.reach(name(live), cluster.namespace, container), place.path, level)
+
+
+def _image(cluster: Cluster, pods: Sequence[Object]) -> str:
+    """The serving container's own image: it is on the node already."""
+    for pod in pods:
+        for container in pod["spec"]["containers"]:
+            if container["name"] == "kserve-container":
+                return str(container["image"])
+    return cluster.storage_initializer_image()
+
+
+def _judge(report: VolumeReport, place: Place, level: str, expected: str) -> Check:
+    if report.manifest is None:
+        return Check(
+            "digests",
+            DIGESTS,
+            "unknown",
+            f"pvc://{place.claim}/{place.path} has no manifest: it was not loaded by pvserve",
+            (f"pvserve load MODEL_DIRECTORY pvc://{place.claim}/{place.path}",),
+        )
+    digest = manifest_digest(report.manifest)
+    wrong = [f"{what} {path}" for what in ("changed", "missing", "extra") for path in getattr(report, what)]
+    count = f"{len(report.manifest.entries)} files, {report.manifest.bytes} bytes, manifest {digest}"
+    if expected and digest != expected:
+        return Check("digests", DIGESTS, "failed", f"{count}; the source's is {expected}")
+    if wrong:
+        more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+        return Check("digests", DIGESTS, "failed", ", ".join(wrong[:NAMED]) + more + f" ({count})")
+    if report.unreadable:
+        return Check("digests", DIGESTS, "unknown", f"{len(report.unreadable)} files could not be read ({count})")
+    how = "sha256 of every byte read again" if level == "full" else "names and sizes compared; sha256 as of the load"
+    return Check("digests", DIGESTS, "passed", f"{how}: {count}")
+
+
+def _readable(report: VolumeReport) -> Check:
+    who = f"uid {report.uid}, groups {', '.join(map(str, report.gids))}"
+    if report.unreadable:
+        named = ", ".join(report.unreadable[:NAMED])
+        return Check("readable", READABLE, "failed", f"{who} cannot read {named}")
+    return Check("readable", READABLE, "passed", f"read as {who}")
