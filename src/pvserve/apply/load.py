@@ -38,39 +38,28 @@ def run_load(cluster: Cluster, step: Load, listing: Listing, listen: Listener, c
             raise Interrupted("Interrupted", "stopped while the loader pod was starting")
 
     with writing(cluster, step.claim, step.path) as held, mounted(cluster, step.pod, say) as pod:
-        container = str(pod["spec"]["containers"][0]["name"])
-        loaded = _transfer(cluster, step, listing, listen, cancel, held, name(pod), container)
+        loaded = load(
+            listing,
+            cluster.reach(name(pod), cluster.namespace, str(pod["spec"]["containers"][0]["name"])),
+            Target(step.path, step.claim),
+            via=step.via,
+            replace=step.replace,
+            epoch=held.epoch,
+            cancel=cancel,
+            listen=listen,
+        )
+        _refuse_lost(held, step)
     _record(cluster, step, loaded)
     return loaded
 
 
-def _transfer(
-    cluster: Cluster,
-    step: Load,
-    listing: Listing,
-    listen: Listener,
-    cancel: threading.Event,
-    held: Held,
-    pod: str,
-    container: str,
-) -> Loaded:
-    done = load(
-        listing,
-        cluster.reach(pod, cluster.namespace, container),
-        Target(step.path, step.claim),
-        via=step.via,
-        replace=step.replace,
-        epoch=held.epoch,
-        cancel=cancel,
-        listen=listen,
-    )
+def _refuse_lost(held: Held, step: Load) -> None:
     if held.lost.is_set():
         raise Temporary(
             "LeaseLost",
             f"the Lease of pvc://{step.claim}/{step.path} was lost while writing",
             remedy=("run the same command again",),
         )
-    return done
 
 
 def _record(cluster: Cluster, step: Load, loaded: Loaded) -> None:

@@ -65,7 +65,7 @@ def _out_of_time(step: WaitReady, evidence: Evidence) -> TimedOut:
     seen = "\n".join(f"{finding.title}" for finding in likely)
     return TimedOut(
         "NotReadyInTime",
-        f"service {step.service} is not Ready after {step.timeout_seconds} s; it may still become so, nothing was undone",
+        f"service {step.service} is not Ready after {step.timeout_seconds} s; it may become so, nothing was undone",
         subject=f"InferenceService {step.service}",
         remedy=(*(line for finding in likely for line in finding.remedy), f"pvserve status {step.service}"),
         detail=seen,

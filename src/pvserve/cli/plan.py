@@ -16,10 +16,8 @@ PENDING_EXIT = 9
 @spec_options
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the plan, for `pvserve deploy PLAN.json`.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 9 when changes are pending.")
-@click.option("--dry-run", is_flag=True, hidden=True)
-@click.option("-y", "--yes", is_flag=True, hidden=True)
 @cluster_options
-def command(shared: Shared, out: str | None, detailed_exitcode: bool, dry_run: bool, yes: bool, **flags: Any) -> int:
+def command(shared: Shared, out: str | None, detailed_exitcode: bool, **flags: Any) -> int:
     """Show the steps, each object's difference, what admission alters, and what is left out and why."""
     from pvserve.apply.run import refuse
     from pvserve.cli.carry import planned_models, show_plan

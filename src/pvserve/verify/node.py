@@ -1,6 +1,6 @@
 """Whether model bytes lie on the node's own disk.
 
-Owns the reading of kubelet statistics and, where those are not readable, of what containers wrote. Must not know plans.
+Owns the reading of kubelet statistics and, where those are not readable, of what containers wrote.
 Source: kubelet stats/summary (`pods[].ephemeral-storage`, `pods[].volume[]`), readable with `get nodes/proxy`.
 """
 
@@ -22,7 +22,8 @@ STATS_WAIT_SECONDS = 25.0  # kubelet refreshes its statistics every 10 s; a new 
 # Files over 1 MiB that the container itself wrote since its sandbox was made, and what lies in its emptyDirs:
 # /etc/hostname is written by the kubelet when the sandbox starts. No argument is spliced into the script.
 WRITTEN_SCRIPT = """
-find / -xdev -type f -size +1024k -newer /etc/hostname -exec ls -ln {} + 2>/dev/null | awk '{ s += $5 } END { print s+0 }'
+find / -xdev -type f -size +1024k -newer /etc/hostname -exec ls -ln {} + 2>/dev/null |
+  awk '{ s += $5 } END { print s+0 }'
 for d in "$@"; do du -sk "$d" 2>/dev/null | awk '{ print $1 * 1024 }'; done
 """
 

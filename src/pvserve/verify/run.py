@@ -6,13 +6,11 @@ Owns which checks are made and what is read for them. Trusts nothing that apply 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Literal
 
 from pvserve.cluster import Cluster
-from pvserve.errors import PvserveError, UsageError
-from pvserve.events import Listener, Note
-from pvserve.facts import Object, Unknown, annotations, labels, name, namespace
+from pvserve.events import Listener
+from pvserve.facts import Object, Unknown, annotations, labels, name
 from pvserve.spec.uri import parse_claim_uri
 from pvserve.verify.endpoint import Request, check_answer
 from pvserve.verify.node import check_node_disk

@@ -1,0 +1,63 @@
+# Every target works on a fresh Debian or Ubuntu machine; those that need the cluster need root. See CONTRIBUTING.md.
+PYTHON ?= python3
+BIN := .venv/bin
+export BED_HOME ?= /var/lib/pvserve-bed
+
+.PHONY: help
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+.venv/.done: requirements/dev.txt pyproject.toml bed/pyproject.toml
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || (apt-get update -q && apt-get install -yq python3-venv)
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . -e bed
+	@touch $@
+
+.PHONY: venv
+venv: .venv/.done ## the pinned environment in .venv
+
+.PHONY: requirements
+requirements: ## pin requirements/dev.in again
+	$(BIN)/uv pip compile -q requirements/dev.in --generate-hashes --no-header --no-emit-index-url --universal \
+	  --python-version 3.11 -o requirements/dev.txt
+
+.PHONY: fmt
+fmt: venv ## format
+	$(BIN)/ruff format src bed tests benchmarks
+	$(BIN)/ruff check --fix src bed tests benchmarks
+
+.PHONY: check lint types layers unit
+check: lint types layers unit ## the fast checks, no cluster, under a minute
+lint: venv
+	$(BIN)/ruff format --check src bed tests benchmarks
+	$(BIN)/ruff check src bed tests benchmarks
+types: venv
+	$(BIN)/mypy
+layers: venv
+	$(BIN)/lint-imports
+unit: venv
+	$(BIN)/pytest -n 2 tests/unit tests/emulator -m "not cluster and not bed"
+
+.PHONY: bed bed-down
+bed: venv ## a real local Kubernetes (root)
+	$(BIN)/bed up
+bed-down: venv
+	$(BIN)/bed down
+
+.PHONY: test test-bed test-cluster test-clients
+test: check bed test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
+test-cluster: venv ## cluster tests against any cluster with KServe: make test-cluster KUBECONFIG=...
+	KUBECONFIG=$${KUBECONFIG:-$$($(BIN)/bed kubeconfig)} PVSERVE_REQUIRE=cluster $(BIN)/pytest tests/cluster -m cluster
+test-bed: venv
+	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed tests/emulator -m bed
+test-clients: venv
+	KUBECONFIG=$$($(BIN)/bed kubeconfig) bash tests/client_versions.sh
+
+.PHONY: demo demo-vllm
+demo: venv ## from S3 and an emptyDir copy to a claim, with the proof and a before/after table (root)
+	$(BIN)/bed up
+	$(BIN)/python -m bed.demo
+demo-vllm: venv
+	$(BIN)/bed up --with vllm
+	$(BIN)/python -m bed.demo --runtime vllm
