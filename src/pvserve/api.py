@@ -8,18 +8,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from pvserve.apply.run import Applied, run
 from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
 from pvserve.cluster.reading import read_facts
 from pvserve.diagnose import Finding, ObjectLine, findings, judge
-from pvserve.errors import PvserveError, Refused
+from pvserve.errors import PvserveError
 from pvserve.events import Listener, silent
 from pvserve.facts import Object, Unknown
 from pvserve.inventory import ClaimRow, inventory
-from pvserve.model import Listing, check_weights, known_manifest, list_directory
+from pvserve.model import Listing, check_weights, known_manifest, refusal
+from pvserve.model import listing as list_directory
 from pvserve.plan import build, facts_query, rollback_plan, with_admission
 from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, Refusal
 from pvserve.spec.from_service import from_service
@@ -61,24 +61,14 @@ def plan(spec: ModelSpec, cluster: Cluster, *, goals: frozenset[str] = GOALS, ch
     """
     listing = known = None
     if "load" in goals and spec.model:
-        listing = list_directory(Path(spec.model), include=spec.include, exclude=spec.exclude)
-        _refuse_broken(listing)
+        listing = list_directory(spec.model, include=spec.include, exclude=spec.exclude)
+        broken = refusal(check_weights(listing))
+        if broken:
+            raise broken
         known = known_manifest(listing, checksum=checksum)
     facts = read_facts(cluster, facts_query(spec, goals, cluster.namespace))
     made = build(spec, facts, listing, known, goals)
     return Planned(made if made.refusals else with_admission(made, _dry_run(cluster, made)), listing)
-
-
-def _refuse_broken(listing: Listing) -> None:
-    problems = check_weights(listing)
-    if problems:
-        raise Refused(
-            "BrokenWeights",
-            f"{problems[0].path} in {listing.root}: {problems[0].problem}",
-            subject=str(listing.root),
-            remedy=("fetch the file again; nothing was sent",),
-            detail="\n".join(f"{item.path}: {item.problem}" for item in problems[1:]),
-        )
 
 
 def _dry_run(cluster: Cluster, made: Plan) -> Mapping[str, Object | Refusal]:
@@ -194,4 +184,4 @@ def init(name: str, cluster: Cluster) -> str:
 
 def listing_of(step: Load) -> Listing:
     """The model directory of a saved plan's load step, as it is now."""
-    return list_directory(Path(step.source), include=step.include, exclude=step.exclude)
+    return list_directory(step.source, include=step.include, exclude=step.exclude)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pvserve.facts import Object, Unknown, annotations, name, namespace
-from pvserve.spec.uri import parse_claim_uri
+from pvserve.spec.place import parse_place
 
 MODELS_ANNOTATION = "pvserve.io/models"
 
@@ -87,7 +87,7 @@ def claim_of(service: Object) -> tuple[str, str] | None:
     uri = str(model.get("storageUri") or "")
     if not uri.startswith("pvc://"):
         return None
-    place = parse_claim_uri(uri)
+    place = parse_place(uri)
     return place.claim, place.path
 
 

@@ -27,7 +27,8 @@ Say = Callable[[str], None]
 def mounted(cluster: Cluster, pod: Object, say: Say) -> Iterator[Object]:
     """Yields the running pod; removes it afterwards, whatever happened.
 
-    A pod with the same labels that still runs is taken over (its client died); one that ended is removed first.
+    `pod` names itself by generateName. One with the same labels that still runs is taken over (its client died);
+    one that ended is removed first.
     Raises Refused with the finding when it cannot start, TimedOut after START_SECONDS.
     """
     live = _found_again(cluster, pod) or cluster.create(pod)

@@ -28,10 +28,10 @@ from pvserve.cli.options import Shared, cluster_options, confirm
 def command(shared: Shared, target: str, dry_run: bool, yes: bool, **flags: Any) -> int:
     """Bring model directory SOURCE to TARGET, pvc://CLAIM[/PATH]."""
     from pvserve.cli.carry import carry_out, planned_models
-    from pvserve.spec.uri import parse_claim_uri
+    from pvserve.spec.place import parse_target
 
-    place = parse_claim_uri(target)
-    flags |= {"claim": place.claim, "path": place.path or None, "name": place.claim}
+    place = parse_target(target)
+    flags |= {"claim": place.claim, "path": place.path, "name": place.claim}
     for cluster, planned in planned_models(shared, flags, goals=frozenset({"load"})):
         return carry_out(shared, cluster, planned, dry_run=dry_run, yes=yes, confirm=confirm)
     return 0

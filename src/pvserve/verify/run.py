@@ -11,7 +11,7 @@ from typing import Literal
 from pvserve.cluster import Cluster
 from pvserve.events import Listener
 from pvserve.facts import Object, Unknown, annotations, labels, name
-from pvserve.spec.uri import parse_claim_uri
+from pvserve.spec.place import parse_place
 from pvserve.verify.endpoint import Request, check_answer
 from pvserve.verify.node import check_node_disk
 from pvserve.verify.pods import check_mounts
@@ -38,7 +38,7 @@ def verify_service(
     """
     service = cluster.get(*ISVC, service_name, cluster.namespace)
     uri = _storage_uri(service)
-    place = parse_claim_uri(uri) if uri.startswith("pvc://") else None
+    place = parse_place(uri) if uri.startswith("pvc://") else None
     subject = f"InferenceService {cluster.namespace}/{service_name}"
     ready = _check_ready(service)
     if place is None:
@@ -64,7 +64,7 @@ def verify_service(
 
 def verify_place(cluster: Cluster, uri: str, listen: Listener, *, level: Level = "full") -> Proof:
     """Proves that `pvc://CLAIM/PATH` holds what its manifest says."""
-    place = parse_claim_uri(uri)
+    place = parse_place(uri)
     cluster.get("v1", "PersistentVolumeClaim", place.claim, cluster.namespace)
     holders = tuple(
         pod for pod in cluster.list("v1", "Pod", cluster.namespace) if _alive(pod) and _mounts(pod, place.claim)

@@ -5,6 +5,7 @@ Owns the digest checks. Must not write to the volume: the reader pod mounts the 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -72,10 +73,10 @@ def _read(cluster: Cluster, place: Place, listen: Listener, level: Literal["full
         image=_image(cluster, place.pods),
         read_only=True,
         identity=identity_of(beside),
-        node_name=str(beside["spec"].get("nodeName") or "") or None if beside else None,
+        node_name=(str(beside["spec"].get("nodeName") or "") or None) if beside else None,
         node_selector={},
         tolerations=list(beside["spec"].get("tolerations") or ()) if beside else [],
-        labels={"pvserve.io/reads": place.claim},
+        labels={"pvserve.io/reader": secrets.token_hex(6)},
     )
     with mounted(cluster, pod, lambda detail: listen(Note(detail))) as live:
         container = str(live["spec"]["containers"][0]["name"])
