@@ -1,0 +1,7 @@
+#!/usr/bin/python3
+"""The mlserver command."""
+
+from mlserver.cli import main
+
+if __name__ == "__main__":
+    main()
