@@ -5,54 +5,170 @@ Owns the fields, their checks and the JSON Schema. Does no I/O.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import os
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
-from pvserve.spec.names import DnsLabel, ModelPath, Quantity
+from pvserve.spec import names, quantity
+
+DnsLabel = Annotated[str, AfterValidator(names.dns_label)]
+ObjectName = Annotated[str, AfterValidator(names.object_name)]
+ServiceName = Annotated[str, AfterValidator(names.service_name)]
+Origin = Annotated[str, AfterValidator(names.origin)]
+ModelPath = Annotated[str, AfterValidator(names.model_path)]
+Quantity = Annotated[str, AfterValidator(quantity.claim_size)]
+Pattern = Annotated[str, Field(min_length=1)]
 
 Retain = Literal["auto", "class", "volume", "no"]
+AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]
+Via = Literal["auto", "pod", "port-forward", "exec"]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, alias_generator=None)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class ClaimSpec(_Strict):
     """The claim that holds the model; a bare string in the file means `name`."""
 
-    name: DnsLabel
-    size: Quantity | None = Field(None, description="Kubernetes quantity; default: the model's bytes and headroom")
-    storage_class: Annotated[str | None, Field(alias="storageClass")] = None
-    access_mode: Annotated[
-        Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"] | None, Field(alias="accessMode")
-    ] = None
-    retain: Retain = Field("auto", description="class: a Retain copy of the class; volume: patch the bound volume")
+    name: DnsLabel = Field(description="PersistentVolumeClaim; made where it does not exist")
+    size: Quantity | None = Field(
+        default=None, description="Kubernetes quantity; default: the model's bytes and headroom"
+    )
+    storage_class: ObjectName | None = Field(
+        default=None, alias="storageClass", description="StorageClass; default: the cluster's default class"
+    )
+    access_mode: AccessMode | None = Field(
+        default=None, alias="accessMode", description="default: chosen from what the StorageClass can do"
+    )
+    retain: Retain = Field(
+        default="auto",
+        description="keep the data when the claim goes: class = a Retain copy of the class, volume = on the volume",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Editors must accept the shorthand too."""
+        schema = handler.resolve_ref_schema(handler(core))
+        name = schema["properties"]["name"]
+        return {"anyOf": [{"type": "string", "description": name["description"]}, schema]}
 
 
 class LoaderSpec(_Strict):
     """How bytes get onto the claim."""
 
-    image: str | None = None
-    via: Literal["auto", "pod", "port-forward", "exec"] = "auto"
-    replace: bool = Field(False, description="allow other content at a path that holds a model already")
+    image: Pattern | None = Field(default=None, description="image of the loader pod; default: the runtime's own image")
+    via: Via = Field(
+        default="auto", description="channel of the copy; auto tries pod, port-forward, exec in this order"
+    )
+    replace: bool = Field(default=False, description="allow other content at a path that holds a model already")
 
 
 class ModelSpec(_Strict):
     """One model: where it is, on which claim it goes, and which service serves it."""
 
-    model: str | None = Field(None, description="model directory on this machine")
-    name: DnsLabel = Field(description="name of the InferenceService to be")
-    namespace: DnsLabel | None = None
-    origin: Annotated[
-        str | None, Field(alias="from", description="InferenceService to start from: NAME or NAMESPACE/NAME")
-    ] = None
-    runtime: str | None = Field(None, description="ServingRuntime or ClusterServingRuntime, where there is no `from`")
-    format: str | None = Field(None, description="model format, where there is no `from`")
-    claim: ClaimSpec
-    path: ModelPath | None = Field(None, description="directory on the claim; default: the model directory's name")
-    in_place: Annotated[bool, Field(alias="inPlace")] = False
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    loader: LoaderSpec = LoaderSpec()
-    timeout: int = Field(1800, ge=1, description="seconds to wait for the service to be Ready")
+    model: Pattern | None = Field(
+        default=None, description="model directory on this machine; in a file, relative to the file"
+    )
+    name: ServiceName = Field(description="name of the InferenceService to be")
+    namespace: DnsLabel | None = Field(default=None, description="default: the namespace of the kubeconfig context")
+    origin: Origin | None = Field(
+        default=None, alias="from", description="InferenceService to start from: NAME or NAMESPACE/NAME"
+    )
+    runtime: ObjectName | None = Field(
+        default=None, description="ServingRuntime or ClusterServingRuntime, where there is no `from`"
+    )
+    format: Pattern | None = Field(
+        default=None, description="model format, as vLLM or sklearn, where there is no `from`"
+    )
+    claim: ClaimSpec = Field(description="claim that holds the model: its name, or a mapping")
+    path: ModelPath | None = Field(
+        default=None, description="directory on the claim; default: the model directory's name"
+    )
+    in_place: bool = Field(
+        default=False, alias="inPlace", description="change the service `name` itself; `pvserve rollback` goes back"
+    )
+    include: tuple[Pattern, ...] = Field(default=(), description="load only files that match one of these patterns")
+    exclude: tuple[Pattern, ...] = Field(default=(), description="do not load files that match one of these patterns")
+    loader: LoaderSpec = Field(default=LoaderSpec(), description="how bytes get onto the claim")
+    timeout: int = Field(default=1800, ge=1, description="seconds to wait for the service to be Ready")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_in_place(cls, value: Any) -> Any:
+        """In place, the service to start from is the service to be."""
+        if not isinstance(value, dict) or value.get("name") is not None:
+            return value
+        start = value.get("from", value.get("origin"))
+        if value.get("inPlace", value.get("in_place")) in (True, "true") and isinstance(start, str):
+            return {**value, "name": start.rpartition("/")[2]}
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSpec:
+        if self.namespace:
+            try:
+                names.host_label(self.name, self.namespace)
+            except ValueError as error:
+                raise ValueError(f"`name` {error}") from None
+        if self.origin and self.runtime:
+            raise ValueError("`from` and `runtime` exclude each other: the service to start from names its runtime")
+        if self.origin and self.format:
+            raise ValueError("`from` and `format` exclude each other: the service to start from names its format")
+        if self.in_place and self.origin and not self._same_service():
+            raise ValueError("`inPlace` changes the service `name` itself: leave out `from`, or name the same service")
+        if self.model and not self.path:
+            self._checked_default_path()
+        return self
+
+    def _same_service(self) -> bool:
+        """Whether `from` can be the service `name`; the namespace may not be known here."""
+        namespace, name = names.split_origin(self.origin or "", self.namespace or "")
+        return name == self.name and (not self.namespace or namespace == self.namespace)
+
+    def _checked_default_path(self) -> None:
+        try:
+            names.model_path(default_path(self.model or ""))
+        except ValueError as error:
+            raise ValueError(f"`path` is needed, since the model directory's name {error}") from None
+
+    @property
+    def destination(self) -> str | None:
+        """The directory on the claim: `path`, or the model directory's name; None where neither is given."""
+        return self.path or (default_path(self.model) if self.model else None)
+
+
+def default_path(directory: str) -> str:
+    """The name that a model directory gives its copy: its own, or the model's in a Hugging Face cache."""
+    parts = os.path.normpath(directory).split(os.sep)
+    repositories = [part for part in parts[-3:] if part.startswith("models--")]
+    if repositories and (parts[-1] == repositories[0] or parts[-2] == "snapshots"):
+        return repositories[0].rsplit("--", 1)[-1]
+    return parts[-1]
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a model file, as editors use it."""
+    found = _without_titles(ModelSpec.model_json_schema(by_alias=True))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "pvserve model file", **found}
+
+
+def _without_titles(node: Any) -> Any:
+    """pydantic titles every field by its own name, which says nothing; no field of ours is called title."""
+    if isinstance(node, dict):
+        return {key: _without_titles(value) for key, value in node.items() if key != "title"}
+    return [_without_titles(item) for item in node] if isinstance(node, list) else node
