@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pvserve.spec import ModelSpec, from_flags, load_specs
+import click
+
+from pvserve.spec import ModelSpec, read_specs
 
 
 def specs(flags: dict[str, Any], *, namespace: str | None) -> list[ModelSpec]:
     """The models that a command is about: those of `-f`, with the flags over them, or one from flags alone."""
-    values = _values(flags, namespace)
-    file = flags.get("file")
-    if file:
-        return load_specs(file, overrides=values)
-    return [from_flags(values)]
+    found = read_specs(flags.get("file"), _values(flags, namespace))
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return list(found.specs)
 
 
 def _values(flags: dict[str, Any], namespace: str | None) -> dict[str, Any]:
