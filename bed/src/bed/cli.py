@@ -1,0 +1,99 @@
+"""The command `bed`.
+
+Owns its flags and the one place that catches BedError.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from bed import cluster
+from bed.errors import BedError
+from bed.settings import settings
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr, so that stdout stays for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def root() -> None:
+    """A real local Kubernetes for pvserve's demo and tests. See docs/bed.md."""
+
+
+@root.command()
+@click.option("--kserve", type=click.Choice(["emulator", "none"]), default="emulator", show_default=True)
+@click.option("--with", "extras", multiple=True, type=click.Choice(sorted(cluster.EXTRAS)), help="More images.")
+@click.option("--volumes-dir", help="Directory for the volumes' files, such as a tmpfs for benchmarks.")
+def up(kserve: str, extras: tuple[str, ...], volumes_dir: str | None) -> None:
+    """Build what is not cached, start everything, and wait until it is ready."""
+    start = time.monotonic()
+    bed = settings(volumes_dir)
+    cluster.up(bed, kserve=kserve, extras=extras, say=say)
+    say(f"up in {time.monotonic() - start:.0f} s")
+    print(f"export KUBECONFIG={bed.kubeconfig}")
+
+
+@root.command()
+def down() -> None:
+    """End everything; leaves no process, mount, loop device, interface or rule."""
+    cluster.down(settings(), say)
+
+
+@root.command()
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+def status(output: str) -> None:
+    """Show what runs; exits with 0 only when everything is ready."""
+    state = cluster.status(settings())
+    print(cluster.as_json(state) if output == "json" else cluster.status_text(state), end="")
+    sys.exit(0 if state["ready"] else 1)
+
+
+@root.command()
+@click.option("--with", "extras", multiple=True, type=click.Choice(sorted(cluster.EXTRAS)), help="More images.")
+def build(extras: tuple[str, ...]) -> None:
+    """Build binaries and images into the cache; start nothing."""
+    cluster.build_all(settings(), extras, say)
+
+
+@root.command()
+def kubeconfig() -> None:
+    """Print the path of the administrator's kubeconfig."""
+    print(settings().kubeconfig)
+
+
+def _component(action: str) -> click.Command:
+    @click.command(action, help=f"{action.capitalize()} one component, for fault tests.")
+    @click.argument("name", type=click.Choice(cluster.COMPONENTS))
+    def command(name: str) -> None:
+        cluster.component(settings(), action, name)
+
+    return command
+
+
+for _action in ("start", "stop", "restart"):
+    root.add_command(_component(_action))
+
+
+def main() -> None:
+    """Runs one command; a BedError becomes one sentence and exit code 1."""
+    try:
+        root.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        sys.exit(130)
+    except BedError as error:
+        say(f"error: {error.message}")
+        if error.remedy:
+            say(f"  -> {error.remedy}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

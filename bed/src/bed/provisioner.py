@@ -1,0 +1,215 @@
+"""Dynamic storage: answers claims as an external CSI provisioner and resizer do.
+
+Owns the reconciliation of claims and volumes of the bed's classes: provision (waiting for the selected node where the
+class says so), delete under `Delete`, keep under `Retain`, expand. The volumes are `local` ones of true size, so the
+kubelet applies fsGroup to them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import kubernetes
+from kubernetes.utils import parse_quantity
+
+from bed.errors import BedError
+from bed.services import BLOCK, SHARED
+from bed.settings import NODE, settings
+from bed.volumes import Volumes
+
+Object = dict[str, Any]
+PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
+MODES = {BLOCK: {"ReadWriteOnce", "ReadWriteOncePod"}, SHARED: {"ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany"}}
+RESYNC_SECONDS = 5.0
+log = logging.getLogger("provisioner")
+
+
+class Provisioner:
+    """One pass over all claims and volumes at a time; told to run by watches, and every RESYNC_SECONDS."""
+
+    def __init__(self, volumes: Volumes) -> None:
+        self._volumes = volumes
+        self._core = kubernetes.client.CoreV1Api()
+        self._storage = kubernetes.client.StorageV1Api()
+        self._plain = kubernetes.client.ApiClient()
+        self._told: set[tuple[str, str, str]] = set()
+        self.wake = threading.Event()
+
+    def run(self) -> None:
+        """Mounts what was there before, then reconciles for ever."""
+        for name in self._volumes.names():
+            self._volumes.mount(name)
+        for what in ("list_persistent_volume_claim_for_all_namespaces", "list_persistent_volume"):
+            threading.Thread(target=self._watch, args=(getattr(self._core, what),), daemon=True).start()
+        print("ready", flush=True)
+        while True:
+            self.wake.wait(RESYNC_SECONDS)
+            self.wake.clear()
+            try:
+                self.reconcile()
+            except Exception:
+                log.exception("reconcile")
+                time.sleep(1)
+
+    def _watch(self, listing: Callable[..., Any]) -> None:
+        while True:
+            try:
+                for _ in kubernetes.watch.Watch().stream(listing, timeout_seconds=300):
+                    self.wake.set()
+            except Exception as error:
+                log.warning("watch: %s", error)
+                time.sleep(1)
+
+    def reconcile(self) -> None:
+        """Provisions, expands and deletes what is due."""
+        classes = {
+            item["metadata"]["name"]: item
+            for item in self._objects(self._storage.list_storage_class())
+            if item["provisioner"] in MODES
+        }
+        volumes = {item["metadata"]["name"]: item for item in self._objects(self._core.list_persistent_volume())}
+        for claim in self._objects(self._core.list_persistent_volume_claim_for_all_namespaces()):
+            storage_class = classes.get(claim["spec"].get("storageClassName") or "")
+            if storage_class is None or claim["metadata"].get("deletionTimestamp"):
+                continue
+            bound = claim["spec"].get("volumeName")
+            if not bound:
+                self._provision(claim, storage_class, volumes)
+            elif bound in volumes:
+                self._expand(claim, volumes[bound])
+        for volume in volumes.values():
+            self._reclaim(volume)
+
+    def _objects(self, answer: Any) -> list[Object]:
+        return [self._plain.sanitize_for_serialization(item) for item in answer.items]
+
+    def _provision(self, claim: Object, storage_class: Object, volumes: dict[str, Object]) -> None:
+        waits = storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
+        if waits and SELECTED_NODE not in (claim["metadata"].get("annotations") or {}):
+            return
+        name = f"pvc-{claim['metadata']['uid']}"
+        if name in volumes or claim["spec"].get("dataSource") or claim["spec"].get("dataSourceRef"):
+            return
+        wrong = set(claim["spec"]["accessModes"]) - MODES[storage_class["provisioner"]]
+        if wrong:
+            reason = f"failed to provision volume: access mode {', '.join(sorted(wrong))} is not supported"
+            self._event(claim, "Warning", "ProvisioningFailed", reason)
+            return
+        self._event(claim, "Normal", "Provisioning", "External provisioner is provisioning volume for claim")
+        size = int(parse_quantity(claim["spec"]["resources"]["requests"]["storage"]))
+        try:
+            path = self._volumes.create(name, size, reflink=storage_class["provisioner"] == SHARED)
+        except BedError as error:
+            self._event(claim, "Warning", "ProvisioningFailed", f"failed to provision volume: {error.message}")
+            return
+        self._core.create_persistent_volume(_volume(name, claim, storage_class, str(path)))
+        self._event(claim, "Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {name}")
+
+    def _expand(self, claim: Object, volume: Object) -> None:
+        """As external-resizer: grow the volume, then say so on volume and claim."""
+        annotations = volume["metadata"].get("annotations") or {}
+        wanted = claim["spec"]["resources"]["requests"]["storage"]
+        held = (claim.get("status") or {}).get("capacity", {}).get("storage")
+        if annotations.get(PROVISIONED_BY) not in MODES or not held:
+            return
+        if parse_quantity(wanted) <= parse_quantity(held):
+            return
+        name, metadata = volume["metadata"]["name"], claim["metadata"]
+        try:
+            self._volumes.grow(name, int(parse_quantity(wanted)))
+        except BedError as error:
+            self._event(claim, "Warning", "VolumeResizeFailed", error.message)
+            return
+        capacity = {"capacity": {"storage": wanted}}
+        self._core.patch_persistent_volume(name, {"spec": capacity})
+        self._core.patch_namespaced_persistent_volume_claim_status(
+            metadata["name"], metadata["namespace"], {"status": capacity}
+        )
+        self._event(claim, "Normal", "FileSystemResizeSuccessful", "volume and file system were expanded")
+
+    def _reclaim(self, volume: Object) -> None:
+        annotations = volume["metadata"].get("annotations") or {}
+        if annotations.get(PROVISIONED_BY) not in MODES or (volume.get("status") or {}).get("phase") != "Released":
+            return
+        if volume["spec"]["persistentVolumeReclaimPolicy"] != "Delete":
+            return
+        name = volume["metadata"]["name"]
+        try:
+            self._volumes.delete(name)
+        except BedError as error:
+            log.warning("%s is still in use: %s", name, error)
+            return
+        self._core.delete_persistent_volume(name)
+
+    def _event(self, claim: Object, kind: str, reason: str, message: str) -> None:
+        """An event on the claim, once for each reason and message."""
+        metadata = claim["metadata"]
+        known = (metadata["uid"], reason, message)
+        if known in self._told:
+            return
+        self._told.add(known)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._core.create_namespaced_event(
+            metadata["namespace"],
+            {
+                "metadata": {"generateName": f"{metadata['name']}."},
+                "involvedObject": {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "namespace": metadata["namespace"],
+                    "name": metadata["name"],
+                    "uid": metadata["uid"],
+                },
+                "type": kind,
+                "reason": reason,
+                "message": message,
+                "source": {"component": "bed-provisioner"},
+                "firstTimestamp": now,
+                "lastTimestamp": now,
+                "count": 1,
+            },
+        )
+
+
+def _volume(name: str, claim: Object, storage_class: Object, path: str) -> Object:
+    metadata = claim["metadata"]
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "annotations": {PROVISIONED_BY: storage_class["provisioner"]}},
+        "spec": {
+            "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
+            "accessModes": claim["spec"]["accessModes"],
+            "persistentVolumeReclaimPolicy": storage_class.get("reclaimPolicy", "Delete"),
+            "storageClassName": storage_class["metadata"]["name"],
+            "volumeMode": "Filesystem",
+            "local": {"path": path},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": metadata["namespace"],
+                "name": metadata["name"],
+                "uid": metadata["uid"],
+            },
+        },
+    }
+
+
+def main() -> None:
+    """The process `provisioner` of the bed."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    kubernetes.config.load_kube_config()
+    Provisioner(Volumes(settings().volumes)).run()
+
+
+if __name__ == "__main__":
+    main()

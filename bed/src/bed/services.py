@@ -1,0 +1,117 @@
+"""What the bed adds to plain Kubernetes: names (CoreDNS), S3 (versitygw), storage classes and their provisioner.
+
+Owns how they run as processes of the machine and how pods reach them: Services without selectors whose endpoint is
+the bridge's address.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+
+from bed.settings import (
+    ADDRESS,
+    DNS_HEALTH_PORT,
+    DNS_PORT,
+    DNS_SERVICE,
+    DOMAIN,
+    S3_PORT,
+    SYSTEM_NAMESPACE,
+    Settings,
+)
+
+BLOCK, SHARED = "bed.pvserve.io/block", "bed.pvserve.io/shared"
+S3_ENDPOINT = f"http://s3.{SYSTEM_NAMESPACE}.svc.{DOMAIN}:{S3_PORT}"
+
+
+def commands(bed: Settings, binary: dict[str, Path]) -> dict[str, tuple[list[str | Path], dict[str, str]]]:
+    """Command and environment of each process."""
+    corefile = bed.home / "Corefile"
+    corefile.write_text(_corefile(bed))
+    access, secret = s3_keys(bed)
+    (bed.home / "s3").mkdir(exist_ok=True)
+    s3 = [
+        binary["versitygw"],
+        "--port",
+        f"{ADDRESS}:{S3_PORT}",
+        "--access-log",
+        s3_access_log(bed),
+        "posix",
+        bed.home / "s3",
+    ]
+    return {
+        "coredns": ([binary["coredns"], "-conf", corefile], {}),
+        "versitygw": (s3, {"ROOT_ACCESS_KEY": access, "ROOT_SECRET_KEY": secret}),
+        "provisioner": ([sys.executable, "-m", "bed.provisioner"], {"KUBECONFIG": str(bed.kubeconfig)}),
+    }
+
+
+def s3_keys(bed: Settings) -> tuple[str, str]:
+    """Access key and secret key of the bed's S3, made once."""
+    file = bed.home / "s3.keys"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(f"bed {secrets.token_hex(16)}")
+    access, secret = file.read_text().split()
+    return access, secret
+
+
+def s3_access_log(bed: Settings) -> Path:
+    """One line per request: what the demo counts S3 reads by."""
+    return bed.home / "log" / "s3-access.log"
+
+
+def _corefile(bed: Settings) -> str:
+    return f""".:{DNS_PORT} {{
+    bind {ADDRESS}
+    errors
+    health 127.0.0.1:{DNS_HEALTH_PORT}
+    kubernetes {DOMAIN} in-addr.arpa {{
+        kubeconfig {bed.kubeconfig}
+        pods insecure
+    }}
+    cache 5
+}}
+"""
+
+
+def objects() -> list[dict[str, object]]:
+    """Namespace, Services with their endpoints, and StorageClasses."""
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}},
+        *_service("kube-system", "kube-dns", DNS_SERVICE, [("dns", "UDP", 53, DNS_PORT), ("dns-tcp", "TCP", 53, DNS_PORT)]),
+        *_service(SYSTEM_NAMESPACE, "s3", None, [("http", "TCP", S3_PORT, S3_PORT)]),
+        _storage_class("gp3-csi", BLOCK, "WaitForFirstConsumer", default=True),
+        _storage_class("nfs-rwx", SHARED, "Immediate", default=False),
+    ]
+
+
+def _service(
+    namespace: str, name: str, address: str | None, ports: list[tuple[str, str, int, int]]
+) -> list[dict[str, object]]:
+    metadata = {"name": name, "namespace": namespace}
+    listed = [{"name": port[0], "protocol": port[1], "port": port[2], "targetPort": port[3]} for port in ports]
+    spec: dict[str, object] = {"ports": listed} | ({"clusterIP": address} if address else {})
+    slice_ = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata | {"labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "ports": [{"name": port[0], "protocol": port[1], "port": port[3]} for port in ports],
+        "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}],
+    }
+    return [{"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, slice_]
+
+
+def _storage_class(name: str, provisioner: str, binding: str, *, default: bool) -> dict[str, object]:
+    annotations = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name, "annotations": annotations},
+        "provisioner": provisioner,
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": binding,
+        "allowVolumeExpansion": True,
+    }
