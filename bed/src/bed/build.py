@@ -33,6 +33,7 @@ class Component:
     module: str
     binaries: dict[str, str]
     tags: str = ""
+    version_of: str = ""  # the module whose version the binaries report, by Kubernetes' own linker flags
 
 
 COMPONENTS = (
@@ -49,6 +50,7 @@ COMPONENTS = (
                 "kubectl",
             )
         },
+        version_of="k8s.io/kubernetes",
     ),
     Component("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
     Component(
@@ -89,7 +91,7 @@ def binaries(bed: Settings, say: Callable[[str], None] = print) -> dict[str, Pat
 
 def _ensure(bed: Settings, component: Component, go: str, version: str, say: Callable[[str], None]) -> Path:
     source = MODULES / component.module
-    digest = hashlib.sha256(f"{version} {component.tags} {sorted(component.binaries)}".encode())
+    digest = hashlib.sha256(f"{version} {component} {_linker_flags(component)}".encode())
     for file in ("go.mod", "go.sum"):
         digest.update((source / file).read_bytes())
     target = bed.cache / "bin" / f"{component.module}-{digest.hexdigest()[:16]}"
@@ -100,7 +102,7 @@ def _ensure(bed: Settings, component: Component, go: str, version: str, say: Cal
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
         for name, package in component.binaries.items():
-            _compile(go, source, package, Path(temporary) / name, component.tags)
+            _compile(go, component, package, Path(temporary) / name)
         os.rename(_settled(temporary), target)
     say(f"built {component.module} in {time.monotonic() - start:.0f} s")
     return target
@@ -114,12 +116,27 @@ def _settled(temporary: str) -> str:
     return settled
 
 
-def _compile(go: str, source: Path, package: str, output: Path, tags: str) -> None:
-    command = [go, "build", "-trimpath", "-mod=readonly", "-tags", tags, "-ldflags", "-s -w", "-o", str(output), package]
+def _compile(go: str, component: Component, package: str, output: Path) -> None:
+    source = MODULES / component.module
+    flags = ["-trimpath", "-mod=readonly", "-tags", component.tags, "-ldflags", _linker_flags(component)]
+    command = [go, "build", *flags, "-o", str(output), package]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = "\n  ".join(done.stderr.splitlines()[-8:])
         raise BedError(f"building {package} failed:\n  {lines}", f"cd {source} && go build -mod=readonly {package}")
+
+
+def _linker_flags(component: Component) -> str:
+    """As hack/lib/version.sh of Kubernetes sets them: clients decide by the server's version."""
+    flags = "-s -w"
+    if component.version_of:
+        text = (MODULES / component.module / "go.mod").read_text()
+        match = re.search(rf"{re.escape(component.version_of)} v((\d+)\.(\d+)\.\d+)", text)
+        assert match is not None
+        values = {"gitVersion": f"v{match[1]}", "gitMajor": match[2], "gitMinor": match[3], "gitTreeState": "clean"}
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+            flags += "".join(f" -X {package}.{name}={value}" for name, value in values.items())
+    return flags
 
 
 def find_go(bed: Settings, say: Callable[[str], None] = print) -> str:

@@ -34,7 +34,10 @@ from bed.settings import (
 from bed.volumes import Volumes
 
 EXTRAS = {"vllm": reference("vllm-cpu")}
-EMULATORS = {"kserve-emulator": ("bed.kserve_emulator", KSERVE_WEBHOOK_PORT), "odh-webhook": ("bed.odh_webhook", ODH_WEBHOOK_PORT)}
+EMULATORS = {
+    "kserve-emulator": ("bed.kserve_emulator", KSERVE_WEBHOOK_PORT),
+    "odh-webhook": ("bed.odh_webhook", ODH_WEBHOOK_PORT),
+}
 # In the order they start; the end is the other way round.
 COMPONENTS = (
     "etcd",
@@ -87,9 +90,7 @@ def _write_kubeconfigs(bed: Settings, here: node.Node) -> None:
         control_plane.write_kubeconfig(bed, bed.home / f"{user}.kubeconfig", user)
 
 
-def _start(
-    bed: Settings, here: node.Node, binary: dict[str, Path], archives: dict[str, Path], kserve: str
-) -> None:
+def _start(bed: Settings, here: node.Node, binary: dict[str, Path], archives: dict[str, Path], kserve: str) -> None:
     """Starts every component; containerd takes its images while the API server comes up."""
     on_node = node.commands(bed, here, binary)
     plane = control_plane.commands(bed, binary)
@@ -154,7 +155,16 @@ def _signs(bed: Settings, binary: dict[str, Path], kserve: str) -> Iterator[tupl
 
     def node_ready() -> bool:
         path = '{.status.conditions[?(@.type=="Ready")].status}'
-        command = [str(binary["kubectl"]), "--kubeconfig", str(bed.kubeconfig), "get", "node", NODE, "-o", f"jsonpath={path}"]
+        command = [
+            str(binary["kubectl"]),
+            "--kubeconfig",
+            str(bed.kubeconfig),
+            "get",
+            "node",
+            NODE,
+            "-o",
+            f"jsonpath={path}",
+        ]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout == "True"
 
     yield "API server ready", lambda: _api_ready(bed, binary), "kube-apiserver"
@@ -216,7 +226,18 @@ def down(bed: Settings, say: Say) -> None:
         processes.stop(bed, name)
     _clear_leftovers(bed)
     network.down(bed)
-    for left in ("etcd", "kubelet", "containerd", "log", "pid", "images", "kserve-emulator", "odh-webhook", "s3", "cni"):
+    for left in (
+        "etcd",
+        "kubelet",
+        "containerd",
+        "log",
+        "pid",
+        "images",
+        "kserve-emulator",
+        "odh-webhook",
+        "s3",
+        "cni",
+    ):
         shutil.rmtree(bed.home / left, ignore_errors=True)
     volumes = Volumes(bed.volumes)
     for name in volumes.names():

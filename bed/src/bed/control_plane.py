@@ -100,7 +100,7 @@ def commands(bed: Settings, binary: dict[str, Path]) -> dict[str, list[str | Pat
             f"--kubeconfig={bed.home / 'kube-controller-manager.kubeconfig'}",
             f"--service-account-private-key-file={account}",
             f"--root-ca-file={pki / 'ca.crt'}",
-            "--use-service-account-credentials=false",
+            "--use-service-account-credentials=true",
             "--leader-elect=false",
             "--allocate-node-cidrs=false",
             "--pvclaimbinder-sync-period=2s",

@@ -18,6 +18,7 @@ from pathlib import Path
 from bed.images import ImageError
 from bed.images.cache import wheels_for_this_python
 from bed.images.programs import run
+from bed.settings import settings
 
 KINDS = {
     "gguf": "a tiny llama as one GGUF file, for bed.local/llama-server:1",
@@ -28,11 +29,6 @@ BLOCK = 1 << 20
 _UNITS = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
-def default_cache() -> Path:
-    """Return where the bed keeps what it has built."""
-    return Path(os.environ.get("BED_HOME", "/var/lib/pvserve-bed")) / "cache"
-
-
 def make(kind: str, directory: Path, cache: Path | None = None) -> Path:
     """Write a model of `kind` (KINDS) into `directory`, world-readable, and return `directory`.
 
@@ -41,7 +37,7 @@ def make(kind: str, directory: Path, cache: Path | None = None) -> Path:
     if kind not in KINDS:
         raise ImageError(f"no model kind {kind!r}; there are: {', '.join(KINDS)}")
     directory.mkdir(parents=True, exist_ok=True)
-    site = wheels_for_this_python("models", cache or default_cache())
+    site = wheels_for_this_python("models", cache or settings().cache)
     writer = Path(__file__).with_name("weights.py")
     # -P: modules of this directory must not stand before the wheels' own
     argv: list[str | Path] = [sys.executable, "-P", writer, kind, directory]
@@ -116,7 +112,7 @@ def main() -> None:
     parser.add_argument("--pad", type=read_size, default=0, metavar="SIZE", help="add random data, such as 2Gi")
     parser.add_argument("--files", type=int, default=4, help="the number of files --pad makes (default: 4)")
     parser.add_argument("--hf-cache", metavar="ORG/NAME", help="make DIRECTORY a Hugging Face cache with this model")
-    parser.add_argument("--cache", type=Path, default=default_cache(), help="where the wheels are kept")
+    parser.add_argument("--cache", type=Path, default=settings().cache, help="where the wheels are kept")
     given = parser.parse_args()
     try:
         print(_make_as_asked(given))

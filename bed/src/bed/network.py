@@ -52,7 +52,10 @@ def down(bed: Settings) -> None:
 
 def _accept() -> list[tuple[str, list[str]]]:
     """Pod traffic passes even where a container engine has set the forward policy to drop."""
-    return [("filter", ["FORWARD", "-s", POD_SUBNET, "-j", "ACCEPT"]), ("filter", ["FORWARD", "-d", POD_SUBNET, "-j", "ACCEPT"])]
+    return [
+        ("filter", ["FORWARD", "-s", POD_SUBNET, "-j", "ACCEPT"]),
+        ("filter", ["FORWARD", "-d", POD_SUBNET, "-j", "ACCEPT"]),
+    ]
 
 
 def _pod_interfaces() -> list[str]:
@@ -70,7 +73,11 @@ def _flush(tool: str, table: str) -> None:
     if not chains:
         return
     for line in done.stdout.splitlines():
-        if line.startswith("-A ") and not line.startswith(("-A KUBE-", "-A CNI-")) and re.search(r"-j (KUBE|CNI)-", line):
+        if (
+            line.startswith("-A ")
+            and not line.startswith(("-A KUBE-", "-A CNI-"))
+            and re.search(r"-j (KUBE|CNI)-", line)
+        ):
             subprocess.run(f"{tool} -t {table} -D {line[3:]}", shell=True, capture_output=True, check=False)  # noqa: S602 - the rule as iptables-save quoted it
     for action in ("-F", "-X"):
         for chain in chains:

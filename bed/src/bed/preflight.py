@@ -33,7 +33,9 @@ PACKAGES = {
 def check_machine() -> None:
     """Linux, and root."""
     if sys.platform != "linux":
-        raise BedError(f"the bed runs on Linux only; this is {sys.platform}", "use any cluster: make test-cluster KUBECONFIG=…")
+        raise BedError(
+            f"the bed runs on Linux only; this is {sys.platform}", "use any cluster: make test-cluster KUBECONFIG=…"
+        )
     if os.geteuid() != 0:
         raise BedError("the bed makes mounts, bridges and containers, which only root may", "sudo -E make bed")
 
@@ -84,13 +86,17 @@ def ensure_packages() -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-yq", "--no-install-recommends", *missing]
     if not shutil.which("apt-get"):
-        raise BedError(f"these programs' packages are missing: {' '.join(missing)}", "install them; there is no apt-get")
+        raise BedError(
+            f"these programs' packages are missing: {' '.join(missing)}", "install them; there is no apt-get"
+        )
     print(f"installing {' '.join(missing)} …", flush=True)
     if subprocess.run(install, env=env, capture_output=True, check=False).returncode != 0:
         subprocess.run(["apt-get", "update", "-q"], env=env, capture_output=True, check=False)
         done = subprocess.run(install, env=env, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise BedError(f"apt-get could not install {' '.join(missing)}: {done.stderr.strip()[-300:]}", " ".join(install))
+            raise BedError(
+                f"apt-get could not install {' '.join(missing)}: {done.stderr.strip()[-300:]}", " ".join(install)
+            )
 
 
 def _which(program: str) -> str | None:

@@ -80,7 +80,9 @@ def objects() -> list[dict[str, object]]:
     """Namespace, Services with their endpoints, and StorageClasses."""
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}},
-        *_service("kube-system", "kube-dns", DNS_SERVICE, [("dns", "UDP", 53, DNS_PORT), ("dns-tcp", "TCP", 53, DNS_PORT)]),
+        *_service(
+            "kube-system", "kube-dns", DNS_SERVICE, [("dns", "UDP", 53, DNS_PORT), ("dns-tcp", "TCP", 53, DNS_PORT)]
+        ),
         *_service(SYSTEM_NAMESPACE, "s3", None, [("http", "TCP", S3_PORT, S3_PORT)]),
         _storage_class("gp3-csi", BLOCK, "WaitForFirstConsumer", default=True),
         _storage_class("nfs-rwx", SHARED, "Immediate", default=False),
