@@ -1,0 +1,10 @@
+"""Bytes onto a volume and back: the engine, its ways into a pod, and the agent inside it.
+
+Owns moving, digesting, resuming and publishing. Must not print, decide where a model goes, or know Kubernetes.
+"""
+
+from pvserve.transfer.engine import load
+from pvserve.transfer.looking import inspect
+from pvserve.transfer.values import ExecStream, Level, Loaded, Reach, Result, Target, Via, VolumeReport
+
+__all__ = ["ExecStream", "Level", "Loaded", "Reach", "Result", "Target", "Via", "VolumeReport", "inspect", "load"]

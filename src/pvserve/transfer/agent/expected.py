@@ -1,0 +1,101 @@
+"""The files of one transfer, and how far each is.
+
+Owns the state of a file and the digest of what a volume gives back. Must not write.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import threading
+from typing import Any, Iterable
+
+from .frames import CELL
+from .volume import FILE_MODE, PROGRAM_MODE
+
+LET_GO = 64 * CELL  # bytes read between two hints that their pages are not needed again
+
+
+class Expected:
+    """One file that is to come; `digest` is the sender's, "" where it does not know it yet."""
+
+    __slots__ = ("digest", "inode", "mode", "number", "path", "size", "verified")
+
+    def __init__(self, number: int, path: str, size: int, program: bool, digest: str) -> None:
+        self.number = number
+        self.path = path
+        self.size = size
+        self.mode = PROGRAM_MODE if program else FILE_MODE
+        self.digest = digest
+        self.verified = ""  # hex sha256 of what the volume gave back
+        self.inode = 0
+
+    def reset(self) -> None:
+        """As if nothing had come."""
+        self.verified = ""
+
+
+class Large(Expected):
+    """A file that comes in cells."""
+
+    __slots__ = (
+        "durable", "durable_count", "file", "hash", "lock", "pending", "pending_bytes", "queued", "read_back", "turn",
+    )  # fmt: skip
+
+    def __init__(self, number: int, path: str, size: int, program: bool, digest: str) -> None:
+        super().__init__(number, path, size, program, digest)
+        self.lock = threading.Lock()  # of the fields below
+        self.turn = threading.Lock()  # one flush at a time
+        self.queued = False
+        self.reset()
+
+    def reset(self) -> None:
+        """As if nothing had come."""
+        super().reset()
+        self.file: Any | None = None
+        self.pending: list[int] = []  # cells written and not yet fsynced
+        self.pending_bytes = 0
+        self.durable = bytearray(-(-self.size // CELL))
+        self.durable_count = 0
+        self.read_back = 0  # cells
+        self.hash = hashlib.sha256()
+
+    def mark(self, runs: Iterable[tuple[int, int]]) -> None:
+        """These cells are durable."""
+        for first, count in runs:
+            self.durable[first : first + count] = b"\1" * count
+        self.durable_count = self.durable.count(1)
+
+    def whole(self) -> bool:
+        """Whether all cells have come."""
+        return len(self.pending) + self.durable_count >= len(self.durable)
+
+
+def runs(cells: Iterable[int]) -> list[tuple[int, int]]:
+    """Cells as (first, count)."""
+    found: list[tuple[int, int]] = []
+    for cell in sorted(set(cells)):
+        if found and sum(found[-1]) == cell:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((cell, 1))
+    return found
+
+
+def digest_of(handle: int, size: int) -> bytes:
+    """The sha256 of a file as the volume gives it back; OSError if it is not `size` bytes long."""
+    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    digest, offset = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(min(CELL, size + 1)))
+    while True:
+        count = os.preadv(handle, [buffer], offset)
+        if not count:
+            break
+        digest.update(buffer[:count])
+        offset += count
+        if offset % LET_GO == 0:
+            os.posix_fadvise(handle, 0, offset, os.POSIX_FADV_DONTNEED)
+    if offset != size:
+        raise OSError(errno.EIO, f"gave back {offset} bytes instead of {size}")
+    return digest.digest()

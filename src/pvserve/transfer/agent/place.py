@@ -1,0 +1,201 @@
+"""Where one path of a claim keeps its partial transfer, its versions and its marker (docs/on-volume-format.md).
+
+Owns the layout below `.pvserve/`, who may write there, and what a resumed transfer takes over. Must not know frames.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import zlib
+from typing import Any, Iterable
+
+from .volume import FILE_MODE, PLAIN, Unsafe, components, look, open_directory, read_small, remove_tree, write_all
+
+META = ".pvserve"
+JOURNAL, FILES = "journal", "files"
+CURRENT, PUBLISHING, PATH = "current", "publishing", "path"
+MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
+MARKER_LIMIT = 1 << 16
+
+
+class Overtaken(Exception):
+    """Another writer with a later epoch took the path over."""
+
+
+class Place:
+    """One path of the claim whose root is at `mount`; `key` is the path as one file name."""
+
+    def __init__(self, mount: str, path: str, key: str) -> None:
+        if not components(path) or components(path)[0] == META or len(components(key)) != 1:
+            raise Unsafe(path, "is no path for a model")
+        self.root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.path = path
+        self.key = key
+        self.parent, _, self.name = path.rpartition("/")
+
+    def below(self, *names: str) -> str:
+        """A path below `.pvserve`, from the claim's root."""
+        return "/".join((META, *names))
+
+    def find(self) -> os.stat_result | None:
+        """What lies at the path itself."""
+        try:
+            parent = open_directory(self.root, self.parent)
+        except FileNotFoundError:
+            return None
+        try:
+            return look(parent, self.name)
+        finally:
+            os.close(parent)
+
+    def current(self) -> str:
+        """The hex digest of the version that lies at the path, "" where pvserve put none there."""
+        intent = self.intent()
+        there = self.find()
+        if there is None or not stat.S_ISDIR(there.st_mode):
+            return ""
+        if intent and there.st_ino == intent["inode"]:
+            return str(intent["to"])
+        marker = self._marker(CURRENT)
+        return marker.decode("ascii", "replace").strip() if marker else ""
+
+    def intent(self) -> dict[str, Any] | None:
+        """What a publisher was about to do when it was stopped."""
+        marker = self._marker(PUBLISHING)
+        if marker is None:
+            return None
+        try:
+            found: dict[str, Any] = json.loads(marker)
+        except ValueError:
+            return None
+        return found
+
+    def _marker(self, name: str) -> bytes | None:
+        try:
+            here = open_directory(self.root, self.below("models", self.key))
+        except FileNotFoundError:
+            return None
+        try:
+            return read_small(here, name, MARKER_LIMIT)
+        except FileNotFoundError:
+            return None
+        finally:
+            os.close(here)
+
+
+class Partial:
+    """The partial transfer of one content to one place; `transfer` names the content, `epoch` its writer."""
+
+    def __init__(self, place: Place, transfer: str, epoch: int) -> None:
+        self._place = place
+        self._shelf = open_directory(place.root, place.below("partial"), make=True)
+        self.transfer = transfer
+        self.epoch = f"{epoch:012d}"
+        home = open_directory(self._shelf, transfer, make=True)
+        try:
+            self._take_over(home)
+            self.directory = open_directory(home, self.epoch, make=True)
+        finally:
+            os.close(home)
+        self.files = open_directory(self.directory, FILES, make=True)
+        self.journal = Journal(self.directory, self.files)
+
+    def _take_over(self, home: int) -> None:
+        """Rename the latest earlier epoch's directory to ours.
+
+        Its writer may still be alive somewhere. It can then only write what we write: `transfer` stands for the very
+        files of the source (size, mtime, ctime, inode), and it cannot publish, because its path is gone.
+        """
+        epochs = sorted(name for name in os.listdir(home) if name.isdigit())
+        if epochs and epochs[-1] > self.epoch:
+            raise Overtaken(f"{self._place.path} is written by a later writer (epoch {int(epochs[-1])})")
+        if epochs and epochs[-1] < self.epoch:
+            os.rename(epochs[-1], self.epoch, src_dir_fd=home, dst_dir_fd=home)
+            os.fsync(home)
+        for name in epochs[:-1]:
+            remove_tree(home, name)
+
+    def check_ours(self) -> None:
+        """Raise Overtaken when the directory that we write into is no longer the one at our epoch's path."""
+        try:
+            there = open_directory(self._shelf, f"{self.transfer}/{self.epoch}")
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            raise Overtaken(f"{self._place.path} was taken over by a later writer") from None
+        try:
+            if not os.path.samestat(os.fstat(there), os.fstat(self.directory)):
+                raise Overtaken(f"{self._place.path} was taken over by a later writer")
+        finally:
+            os.close(there)
+
+    def stale(self) -> list[str]:
+        """Partial transfers of other contents to the same path."""
+        ours = self.transfer.partition("-")[0] + "-"
+        return [name for name in os.listdir(self._shelf) if name.startswith(ours) and name != self.transfer]
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Remove partial transfers."""
+        for name in names:
+            remove_tree(self._shelf, name)
+        os.fsync(self._shelf)
+
+
+class Journal:
+    """What is durable, one line each with a crc32 behind it; docs/on-volume-format.md.
+
+    `f INODE` the files directory all else speaks of; `d NUMBER FIRST COUNT` cells; `v NUMBER SIZE INODE SHA256 NAME`
+    a verified file, its name as JSON; `x NUMBER` forget the file. A line is written only after the fsync that it
+    speaks of, so a lost line costs a resend and nothing else.
+    """
+
+    def __init__(self, directory: int, files: int) -> None:
+        self._handle = os.open(JOURNAL, os.O_RDWR | os.O_CREAT | PLAIN, FILE_MODE, dir_fd=directory)
+        self.lines, self._end = journal_lines(self._handle)
+        head = ["f", str(os.fstat(files).st_ino)]
+        if self.lines[:1] != [head]:  # of another directory, as after a publish that was stopped: believe nothing
+            self.lines, self._end = [], 0
+        os.ftruncate(self._handle, self._end)
+        if not self.lines:
+            self.write([" ".join(head)])
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Append durably. One thread at a time."""
+        texts = [line.encode("ascii") for line in lines]
+        block = b"".join(b"%s %08x\n" % (text, zlib.crc32(text)) for text in texts)
+        write_all(self._handle, block, self._end)
+        os.fdatasync(self._handle)
+        self._end += len(block)
+
+
+def journal_lines(handle: int) -> tuple[list[list[str]], int]:
+    """The fields of the lines up to the first torn one, and where that begins."""
+    found: list[list[str]] = []
+    end, rest = 0, b""
+    while True:
+        block = os.pread(handle, 1 << 20, end + len(rest))
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            text, _, check = line.rpartition(b" ")
+            if check != b"%08x" % zlib.crc32(text):
+                return found, end
+            end += len(line) + 1
+            found.append(text.decode("ascii").split(" ", 5))
+        if not block:
+            return found, end
+
+
+def space(root: int) -> dict[str, int]:
+    """Free bytes and inodes for this process, and the volume's size."""
+    info = os.fstatvfs(root)
+    return {
+        "free": info.f_bavail * info.f_frsize,
+        "size": info.f_blocks * info.f_frsize,
+        "block": info.f_frsize,
+        # btrfs and some network file systems count no inodes
+        "inodes": info.f_favail if info.f_files else -1,
+    }

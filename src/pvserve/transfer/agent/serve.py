@@ -1,0 +1,302 @@
+"""The agent's sessions: who is spoken to, and what each frame asks for.
+
+Owns the life of the process. Must not touch the volume but through the other modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import threading
+import time
+import traceback
+from typing import Any
+
+from .expected import Expected, Large
+from .frames import (
+    AGAIN,
+    BAD,
+    BEGIN,
+    BYE,
+    CELL,
+    DATA,
+    DONE,
+    FAIL,
+    FILES,
+    FINISH,
+    HAVE,
+    HELLO,
+    PACK,
+    PING,
+    READY,
+    SEEN,
+    SMALL,
+    STATE,
+    SURVEY,
+    SURVEYED,
+    TEXT,
+    VERSION,
+    Broken,
+    Frame,
+    Wire,
+)  # fmt: skip
+from .place import MANIFEST, SUMS, Overtaken, Partial, Place, space
+from .publish import Occupied, adopt, publish, recover
+from .receiver import Receiver
+from .reuse import candidates, copy_file
+from .survey import BATCH, manifest_text, rows, state
+from .volume import Tree, Unsafe
+
+PING_SECONDS = 5.0
+SILENT_SECONDS = 90.0  # without a sign of life from the client the agent ends
+_TRANSFER = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")
+
+
+class Session:
+    """One client's work, over its control stream; data streams join by `data`."""
+
+    def __init__(self, wire: Wire, heard: str) -> None:
+        self._wire = wire
+        self._heard = heard
+        self._last: float | None = time.monotonic()
+        self._over = threading.Event()
+        self.receiver: Receiver | None = None
+        self._partial: Partial | None = None
+        self._place: Place | None = None
+        self._expected: dict[int, Expected] = {}
+        self._texts: dict[str, bytearray] = {MANIFEST: bytearray(), SUMS: bytearray()}
+
+    def run(self) -> None:
+        """Serve until the client says goodbye or is gone."""
+        threading.Thread(target=self._breathe, daemon=True).start()
+        tree: Tree | None = None
+        try:
+            while True:
+                frame = self._wire.receive()
+                self._last = None  # busy: while we work, the client cannot be heard
+                if frame.kind == BYE:
+                    return
+                if frame.kind in (DATA, PACK):
+                    assert self._partial is not None
+                    tree = tree or Tree(self._partial.files)
+                    self._take(frame, tree)
+                elif frame.kind != PING:
+                    self._answer(frame)
+                self._last = time.monotonic()
+        except Broken:
+            return
+        except BaseException as error:  # noqa: BLE001 - the client must learn why
+            self.fail(error)
+        finally:
+            self._over.set()
+
+    def data(self, wire: Wire) -> None:
+        """Serve one data stream; the client uses it only after READY."""
+        tree: Optional[Tree] = None
+        try:
+            while True:
+                frame = wire.receive()
+                if frame.kind == BYE:
+                    return
+                if self._partial is None:
+                    raise Broken("a piece came before the files were named")
+                tree = tree or Tree(self._partial.files)
+                self._take(frame, tree)
+        except Broken:
+            return
+        except BaseException as error:  # noqa: BLE001 - the client must learn why
+            self.fail(error)
+        finally:
+            if tree:
+                tree.close()
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the client why this session cannot go on."""
+        with contextlib.suppress(Broken, OSError):
+            self._wire.send_json(FAIL, describe(error, self._place))
+
+    def _take(self, frame: Frame, tree: Tree) -> None:
+        assert self.receiver is not None
+        if frame.kind == DATA:
+            self.receiver.cell(frame.number, frame.offset, frame.payload)
+        elif frame.kind == PACK:
+            self.receiver.pack(frame.number, frame.payload, tree)
+
+    def _answer(self, frame: Frame) -> None:
+        if frame.kind == BEGIN:
+            self._begin(frame.json())
+        elif frame.kind == SURVEY:
+            self._survey(frame.json())
+        elif frame.kind == AGAIN:
+            assert self.receiver is not None
+            self.receiver.again(frame.number)
+            self._wire.send(BAD, b"", frame.number)
+        elif frame.kind == TEXT:
+            self._texts[(MANIFEST, SUMS)[frame.number]] += frame.payload
+        elif frame.kind == FINISH:
+            self._finish(frame.json())
+        else:
+            raise Broken(f"frame {frame.kind} came out of turn")
+
+    def _begin(self, ask: dict[str, Any]) -> None:
+        place = self._place = Place(ask["mount"], ask["path"], ask["key"])
+        if not _TRANSFER.fullmatch(ask["transfer"]):
+            raise Broken("the transfer has no proper name")
+        for row in self._listed():
+            number = len(self._expected)
+            kind = Large if row[1] > SMALL else Expected
+            self._expected[number] = kind(number, row[0], row[1], bool(row[2]), row[3])
+        recover(place)
+        self._partial = Partial(place, ask["transfer"], ask["epoch"])
+        self.receiver = Receiver(self._partial, self._expected, self._wire.send, self.fail)
+        self.receiver.resume()
+        copies = list(candidates(place, self._partial, self._expected.values())) if ask["reuse"] else []
+        self._wire.send_json(STATE, state(place))
+        self._tell_have([file for file, _ in copies])
+        self._wire.send(READY)
+        threading.Thread(target=self._copy, args=(place, copies), daemon=True).start()
+
+    def _listed(self) -> list[list[Any]]:
+        found: list[list[Any]] = []
+        while True:
+            rows_ = self._wire.expect(FILES).json()
+            if not rows_:
+                return found
+            found += rows_
+
+    def _tell_have(self, copied: list[Expected]) -> None:
+        from .expected import runs
+
+        told: list[list[Any]] = [[file.number, "c"] for file in copied]
+        for file in self._expected.values():
+            if file.verified:
+                told.append([file.number, "v", file.verified])
+            elif isinstance(file, Large) and file.durable_count:
+                cells = [cell for cell, there in enumerate(file.durable) if there]
+                told.append([file.number, "d", runs(cells)[:BATCH]])
+        for start in range(0, len(told), BATCH):
+            self._wire.send_json(HAVE, told[start : start + BATCH])
+
+    def _copy(self, place: Place, copies: list[tuple[Expected, str]]) -> None:
+        assert self._partial is not None
+        assert self.receiver is not None
+        tree = Tree(self._partial.files)
+        try:
+            for file, source in copies:
+                parent, _, name = file.path.rpartition("/")
+                directory = tree.directory(parent, make=True)
+                self.receiver.take_copy(
+                    file,
+                    lambda: copy_file(place.root, source, directory, name, file.size, file.mode),  # noqa: B023 - called at once
+                )
+        except BaseException as error:  # noqa: BLE001 - the client must learn why
+            self.fail(error)
+        finally:
+            tree.close()
+
+    def _finish(self, ask: dict[str, Any]) -> None:
+        self._place = self._place or Place(ask["mount"], ask["path"], ask["key"])
+        texts = {name: bytes(text) for name, text in self._texts.items()}
+        if ask["adopt"]:
+            adopt(self._place, texts, ask["digest"])
+            kept = ""
+        else:
+            assert self._partial is not None
+            kept = publish(self._place, self._partial, self._expected, texts, ask["digest"], ask["replace"])
+        self._wire.send_json(DONE, {"kept": kept})
+
+    def _survey(self, ask: dict[str, Any]) -> None:
+        place = Place(ask["mount"], ask["path"], ask["key"])
+        answer = state(place)
+        if answer["current"]:
+            text = manifest_text(place, answer["current"])
+            for start in range(0, len(text), CELL):
+                self._wire.send(TEXT, text[start : start + CELL])
+        if ask["rows"] and answer["kind"] == "directory":
+            batch: list[list[Any]] = []
+            for row in rows(place, ask["digests"], lambda size: self._wire.send(PING, offset=size)):
+                batch.append(row)
+                if len(batch) == BATCH // 4:
+                    self._wire.send_json(SEEN, batch)
+                    batch = []
+            self._wire.send_json(SEEN, batch)
+        self._wire.send_json(SURVEYED, answer)
+
+    def _breathe(self) -> None:
+        """Tell both the client and the pod's main process that we live, while the client does."""
+        while not self._over.wait(PING_SECONDS):
+            last = self._last
+            if last is not None and time.monotonic() - last > SILENT_SECONDS:
+                os._exit(3)
+            with contextlib.suppress(Broken, OSError):
+                self._wire.send(PING)
+            touch(self._heard)
+
+
+def touch(path: str) -> None:
+    """Leave the sign that the pod's main process waits for."""
+    if path:
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+
+
+def describe(error: BaseException, place: Place | None) -> dict[str, Any]:
+    """An error as the client's table of causes wants it."""
+    told: dict[str, Any] = {"code": type(error).__name__, "text": str(error), "path": "", "errno": 0}
+    if isinstance(error, OSError):
+        told["errno"] = error.errno or 0
+        told["text"] = error.strerror or str(error)
+        told["path"] = str(error.filename or "")
+    elif isinstance(error, Unsafe):
+        told["path"], told["text"] = error.path, error.why
+    elif not isinstance(error, (Overtaken, Occupied, Broken)):
+        told["text"] = "".join(traceback.format_exception(type(error), error, error.__traceback__))[-2000:]
+    if place is not None:
+        with contextlib.suppress(OSError):
+            told["space"] = space(place.root)
+    return told
+
+
+def end_older(place: str) -> None:
+    """End agents of this pod that still write to the same place: their client was overtaken or is gone."""
+    ours = {os.getpid(), os.getppid()}
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) in ours:
+            continue
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                arguments = file.read().split(b"\0")
+            if b"pvserve-agent" in arguments and place.encode("ascii") in arguments:
+                os.kill(int(name), signal.SIGKILL)
+
+
+def standard_streams() -> Wire:
+    """The exec channel: guarded frames over stdin and stdout."""
+
+    def write(buffer: Any) -> None:
+        view = memoryview(buffer)
+        while len(view):
+            view = view[os.write(1, view) :]
+
+    return Wire(lambda view: os.readv(0, [view]), write, guard=True)
+
+
+def main(place: str) -> int:
+    """Serve the client on the other side of stdin and stdout."""
+    os.umask(0)
+    if place:
+        end_older(place)
+    wire = standard_streams()
+    hello = wire.expect(HELLO).json()
+    if hello["version"] != VERSION:
+        return 4
+    touch(hello["heard"])
+    if "key" in hello:
+        from .listen import listen
+
+        return listen(wire, hello)
+    wire.send_json(HELLO, {"version": VERSION})
+    Session(wire, hello["heard"]).run()
+    return 0

@@ -1,0 +1,138 @@
+"""What the agent says went wrong, as errors a user can act on.
+
+Owns the table from the agent's words to errors. What a pod says is cut and made safe before it is shown.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+from typing import Any
+
+from pvserve.errors import DataDiffers, PvserveError, Refused, Temporary
+from pvserve.model import Found, shown
+from pvserve.transfer.values import Target
+
+SAID = 500
+HEADROOM = 0.06  # of the bytes to come, for the file system itself (CDI reserves the same)
+
+
+def failure(told: Any, target: Target) -> PvserveError:
+    """The error that a FAIL frame stands for."""
+    if not isinstance(told, dict):
+        told = {}
+    code, path, number = str(told.get("code")), shown(str(told.get("path"))[:SAID]), told.get("errno")
+    text = shown(str(told.get("text"))[-SAID:])
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return full(target, path, told.get("space"))
+    if number == errno.EROFS:
+        return PvserveError(
+            "VolumeReadOnly",
+            f"the volume of claim {target.claim} became read-only while {path} was written",
+            subject=str(target),
+            remedy=("look at the node's kernel log and the storage system; the same command goes on afterwards",),
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return PvserveError(
+            "VolumeNotWritable",
+            f"the loader pod's user may not write to claim {target.claim}: {path or text}",
+            subject=str(target),
+            remedy=("give the volume's files to the namespace's fsGroup, or load with the identity that owns them",),
+        )
+    if code == "Overtaken":
+        return Temporary("Overtaken", f"another writer took {target} over", subject=str(target))
+    if code == "Occupied":
+        return occupied(target)
+    if code == "Unsafe":
+        return PvserveError(
+            "VolumeUnsafe",
+            f"on the volume of claim {target.claim}, {path} {text}; nothing was published",
+            subject=str(target),
+            remedy=("find out who else writes to this claim",),
+        )
+    return PvserveError(
+        "AgentFailed",
+        f"the loader pod's agent stopped: {code if code.isidentifier() else 'unknown'} {text}",
+        subject=str(target),
+        remedy=("run the same command again; it goes on where this one stopped",),
+    )
+
+
+def full(target: Target, path: str, space: Any) -> PvserveError:
+    """The volume filled up while copying."""
+    free = space.get("free") if isinstance(space, dict) else "unknown"
+    return PvserveError(
+        "ClaimFull",
+        f"claim {target.claim} is full: no room for {path}; free now: {free} bytes",
+        subject=str(target),
+        remedy=(
+            f"make claim {target.claim} larger or free space on it; the same command then sends only the rest",
+        ),
+    )
+
+
+def no_room(target: Target, missing: int, free: int, size: int) -> Refused:
+    """Too few bytes are free, found before the first one was sent."""
+    need = needed(missing)
+    want = -(-(size + need - free) // (1 << 30))
+    resize = {"spec": {"resources": {"requests": {"storage": f"{want}Gi"}}}}
+    return Refused(
+        "ClaimTooSmall",
+        f"claim {target.claim} has {free} bytes free and {need} are needed "
+        f"({missing} to store, and {HEADROOM:.0%} for the file system)",
+        subject=str(target),
+        remedy=(
+            f"kubectl patch pvc {target.claim} --type merge -p '{json.dumps(resize)}'",
+            "or free space on it; then run the same command again",
+        ),
+    )
+
+
+def no_inodes(target: Target, missing: int, free: int) -> Refused:
+    """Too few inodes are free."""
+    return Refused(
+        "ClaimOutOfInodes",
+        f"claim {target.claim} has {free} inodes free and {missing} files and directories are to come",
+        subject=str(target),
+        remedy=("use a claim whose file system has more inodes, or pack the small files",),
+    )
+
+
+def needed(missing: int) -> int:
+    """Bytes that must be free for `missing` bytes of files."""
+    return missing + int(missing * HEADROOM)
+
+
+def occupied(target: Target) -> Refused:
+    """Another content is there and was not to be replaced."""
+    return Refused(
+        "PathOccupied",
+        f"{target} holds other content already",
+        subject=str(target),
+        remedy=(
+            "add --replace: what is there is kept until gc, and pods that serve it keep it until they are restarted",
+            "or load to another path",
+        ),
+    )
+
+
+def differs(target: Target, path: str, expected: str, found: str) -> DataDiffers:
+    """The volume gave back other bytes than were sent, again and again."""
+    return DataDiffers(
+        "VolumeCorrupts",
+        f"{shown(path)} was written to claim {target.claim} more than once and read back differently each time: "
+        f"sha256 {found} instead of {expected}",
+        subject=str(target),
+        remedy=("the storage below this claim damages data: tell its administrator",),
+    )
+
+
+def damaged(found: Found, digest: str) -> DataDiffers:
+    """The source is not what its publisher promises."""
+    return DataDiffers(
+        "SourceDamaged",
+        f"{shown(found.path)} is not what Hugging Face published: its sha256 is {digest}, "
+        f"and should be {found.promised_sha256}",
+        subject=str(found.real),
+        remedy=(f"rm {found.real}", "download the model again"),
+    )

@@ -1,0 +1,234 @@
+"""Ways into a pod: straight to its address, through a port-forward, through exec; the first that works.
+
+Owns opening, naming and closing the streams of one session. Must not know what goes over them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pvserve.errors import PvserveError, Refused, Temporary
+from pvserve.model import shown
+from pvserve.transfer.agent.frames import HELLO, PING, VERSION, Broken, Buffer, Wire
+from pvserve.transfer.bundle import agent_command, agent_input
+from pvserve.transfer.tls import Secret, new_secret, secure
+from pvserve.transfer.values import STDERR, STDOUT, ExecStream, Reach, Via
+
+HEARD = "/tmp/pvserve-heard"  # noqa: S108 - in the pod: plan.loader waits for it
+CONNECT_SECONDS = 1.5  # a NetworkPolicy that drops costs this much, once
+START_SECONDS = 30.0
+NOISE = 2000  # bytes of stderr kept for an error
+
+
+class NoAgent(Exception):
+    """The pod cannot run the agent; `why` in its own words."""
+
+
+PING_SECONDS = 5.0
+SILENT_SECONDS = 60.0  # the agent says something every 5 s
+
+
+@dataclass
+class Channel:
+    """The open streams of one session; `data` may be the control stream itself."""
+
+    name: str
+    control: Wire
+    data: list[Wire]
+    closing: list[Callable[[], None]] = field(default_factory=list)
+    _closed: threading.Event = field(default_factory=threading.Event)
+
+    def keep_alive(self) -> None:
+        """Tell the agent now and then that we live, until closed."""
+
+        def ping() -> None:
+            with contextlib.suppress(OSError, ValueError, Broken, PvserveError):
+                while not self._closed.wait(PING_SECONDS):
+                    self.control.send(PING)
+
+        threading.Thread(target=ping, daemon=True).start()
+
+    def close(self) -> None:
+        """End all streams at once, also under threads that wait in them."""
+        self._closed.set()
+        while self.closing:
+            with contextlib.suppress(OSError, PvserveError):
+                self.closing.pop()()
+
+
+def open_channel(reach: Reach, via: Via, place: str) -> Channel:
+    """Start the agent for `place` and connect to it.
+
+    Raises:
+        Temporary: nothing works now. Refused: `via` names a way that this pod or network does not have.
+        NoAgent: the pod has no Python 3.8 or newer.
+    """
+    if via == "exec":
+        return exec_channel(reach, place)
+    tried = []
+    try:
+        secret = new_secret()
+        port = _start_listener(reach, secret, place)
+        for name in ("pod", "port-forward"):
+            if via not in ("auto", name):
+                continue
+            try:
+                return _direct(name, reach, secret, port)
+            except (OSError, Broken, Temporary) as error:
+                tried.append(f"{name}: {error}")
+    except NoAgent as error:
+        tried.append(str(error))
+    if via == "auto":
+        return exec_channel(reach, place)
+    raise Refused(
+        "ChannelUnavailable",
+        f"the channel {via} does not work here: {'; '.join(tried)}",
+        remedy=("leave out --via: pvserve then takes the next best channel",),
+    )
+
+
+def streams_for(name: str) -> int:
+    """How many data streams: one keeps two processors busy (1040 MB/s against 730 with two, benchmarks/README.md),
+    while a port-forward's cost lies in the API server and the kubelet (104 MB/s for one, 170 for two)."""
+    processors = os.cpu_count() or 1
+    return min(4, max(1, processors // 2)) if name == "pod" else min(4, max(2, processors))
+
+
+def exec_channel(reach: Reach, place: str) -> Channel:
+    """The agent on the stdin and stdout of one exec."""
+    stream = reach.stream(agent_command(place))
+    talk = _ExecTalk(stream)
+    wire = Wire(talk.read_into, talk.write, guard=True)
+    channel = Channel("exec", wire, [wire], [talk.close])
+    try:
+        talk.write(agent_input())
+        wire.send_json(HELLO, {"version": VERSION, "heard": HEARD})
+        answer = wire.expect(HELLO).json()
+        if answer.get("version") != VERSION:
+            raise NoAgent("the agent speaks another version")
+    except (Broken, OSError, Temporary) as error:
+        channel.close()
+        if talk.said or stream.returncode:
+            raise NoAgent(f"the agent did not start: {shown(talk.said) or f'exit code {stream.returncode}'}") from error
+        raise
+    except BaseException:
+        channel.close()
+        raise
+    return channel
+
+
+def _start_listener(reach: Reach, secret: Secret, place: str) -> int:
+    """Run the agent, which stays behind as a listener; its port."""
+    out = bytearray()
+    hello = Wire(_nothing, out.extend, guard=True)
+    hello.send_json(
+        HELLO,
+        {
+            "version": VERSION,
+            "heard": HEARD,
+            "certificate": secret.certificate,
+            "key": secret.key,
+            "token": secret.token,
+        },
+    )
+    result = reach.run(agent_command(place), stdin=agent_input() + bytes(out), timeout=START_SECONDS)
+    answer = memoryview(result.out)
+    position = 0
+
+    def read_into(view: memoryview) -> int:
+        nonlocal position
+        piece = answer[position : position + len(view)]
+        view[: len(piece)] = piece
+        position += len(piece)
+        return len(piece)
+
+    try:
+        return int(Wire(read_into, _nothing, guard=True).expect(HELLO).json()["port"])
+    except (Broken, KeyError, TypeError, ValueError) as error:
+        said = result.err[-NOISE:].decode("utf-8", "replace").strip() or f"exit code {result.returncode}"
+        raise NoAgent(f"the agent did not start: {shown(said)}") from error
+
+
+def _nothing(_data: Buffer) -> int:
+    return 0
+
+
+def _direct(name: str, reach: Reach, secret: Secret, port: int) -> Channel:
+    """A control stream and data streams over TLS."""
+
+    def connect(role: str) -> Wire:
+        wire, stream = secure(_plain(name, reach, port), secret, role)
+        stream.settimeout(SILENT_SECONDS if role == "control" else None)
+        closing.append(lambda: _shut(stream))
+        return wire
+
+    closing: list[Callable[[], None]] = []
+    try:
+        control = connect("control")
+        return Channel(name, control, [connect("data") for _ in range(streams_for(name))], closing)
+    except BaseException:
+        for close in closing:
+            close()
+        raise
+
+
+def _plain(name: str, reach: Reach, port: int) -> socket.socket:
+    if name == "port-forward":
+        return reach.forward(port)
+    if not reach.address:
+        raise OSError("the pod has no address")
+    plain = socket.create_connection((reach.address, port), timeout=CONNECT_SECONDS)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return plain
+
+
+def _shut(stream: socket.socket) -> None:
+    """Close under a thread that may be inside: shutdown wakes it."""
+    with contextlib.suppress(OSError):
+        stream.shutdown(socket.SHUT_RDWR)
+    stream.close()
+
+
+class _ExecTalk:
+    """An exec stream as bytes; what the program says on stderr is kept, bounded, for an error."""
+
+    def __init__(self, stream: ExecStream) -> None:
+        self._stream = stream
+        self._left = memoryview(b"")
+        self._closed = threading.Event()
+        self.said = ""
+
+    def read_into(self, view: memoryview) -> int:
+        deadline = time.monotonic() + SILENT_SECONDS
+        while not self._left:
+            if self._closed.is_set() or time.monotonic() > deadline:
+                return 0
+            got = self._stream.read(timeout=1.0)
+            if got is None:
+                if self._stream.returncode is not None:
+                    return 0
+                continue
+            channel, data = got
+            if channel == STDERR:
+                self.said = (self.said + data.decode("utf-8", "replace"))[-NOISE:]
+            elif channel == STDOUT:
+                if not data:
+                    return 0
+                self._left = memoryview(data)
+        count = min(len(view), len(self._left))
+        view[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+    def write(self, data: Buffer) -> None:
+        self._stream.write(bytes(data))
+
+    def close(self) -> None:
+        self._closed.set()
+        self._stream.close()

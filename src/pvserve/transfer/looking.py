@@ -1,0 +1,159 @@
+"""What lies on a volume, asked of the agent and judged here.
+
+Owns the survey's answer: bounded, checked, made safe to show. Must not change the volume.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pvserve.model import Manifest, from_json, manifest_digest, shown
+from pvserve.transfer import causes
+from pvserve.transfer.agent.frames import FAIL, PING, SEEN, SURVEY, SURVEYED, TEXT, Broken, Wire
+from pvserve.transfer.channels import NoAgent, exec_channel
+from pvserve.transfer.session import place_of
+from pvserve.transfer.values import Level, Reach, Target, VolumeReport
+
+MANIFEST_LIMIT = 256 << 20
+ROWS_LIMIT = 2_000_000
+_HEX = re.compile(r"([0-9a-f]{64})?")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file on the volume; `fault` says why it could not be read."""
+
+    path: str
+    size: int
+    executable: bool
+    sha256: str
+    fault: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """One survey: what is at the path, which version pvserve put there, and what files lie there now."""
+
+    kind: Literal["nothing", "directory", "other"]
+    current: str
+    manifest: Manifest | None
+    rows: tuple[Row, ...]
+    free_bytes: int
+    free_inodes: int
+    uid: int
+    gids: tuple[int, ...]
+
+
+def look(
+    wire: Wire, target: Target, *, rows: bool, digests: bool, progress: Callable[[int], None] = lambda _size: None
+) -> Look:
+    """Ask the agent. Raises DataDiffers or Refused where the manifest on the volume is damaged or too new."""
+    wire.send_json(SURVEY, {**place_of(target), "rows": rows, "digests": digests})
+    text = bytearray()
+    found: list[Row] = []
+    while True:
+        frame = wire.receive()
+        if frame.kind == PING:
+            progress(frame.offset)
+        elif frame.kind == TEXT:
+            text += frame.payload
+            if len(text) > MANIFEST_LIMIT:
+                raise Broken("the agent sends an endless manifest")
+        elif frame.kind == SEEN:
+            found += [_row(row) for row in frame.json()]
+            if len(found) > ROWS_LIMIT:
+                raise Broken("the agent sends an endless list")
+        elif frame.kind == FAIL:
+            raise causes.failure(frame.json(), target)
+        elif frame.kind == SURVEYED:
+            return _look(frame.json(), bytes(text), tuple(sorted(found, key=lambda row: row.path)), target)
+        else:
+            raise Broken(f"frame {frame.kind} came out of turn")
+
+
+def inspect(reach: Reach, path: str, level: Level, *, claim: str = "", mount: str = "/claim") -> VolumeReport:
+    """Read a path of a claim through a pod that mounts it, and compare it with the manifest beside it.
+
+    `level`: `full` digests every byte, `quick` compares sizes and executable bits, `list` only lists.
+    """
+    target = Target(path, claim or "the claim", mount)
+    try:
+        channel = exec_channel(reach, "")
+    except NoAgent:
+        from pvserve.transfer.shell import shell_look
+
+        return report(shell_look(reach, target, digests=level == "full"), level)
+    try:
+        return report(look(channel.control, target, rows=True, digests=level == "full"), level)
+    finally:
+        channel.close()
+
+
+def report(seen: Look, level: Level) -> VolumeReport:
+    """The survey against its manifest."""
+    wanted = {entry.path: entry for entry in seen.manifest.entries} if seen.manifest else {}
+    there = {row.path: row for row in seen.rows}
+    unreadable = [row.path for row in seen.rows if row.fault]
+    changed, matches = [], 0
+    for path, entry in wanted.items():
+        row = there.get(path)
+        if row is None or row.fault:
+            continue
+        same = (row.size, row.executable) == (entry.size, entry.executable)
+        if level == "full":
+            same = same and row.sha256 == entry.sha256
+        if same:
+            matches += 1
+        else:
+            changed.append(path)
+    return VolumeReport(
+        manifest=seen.manifest,
+        matches=matches,
+        missing=_safe(wanted.keys() - there.keys()),
+        extra=_safe(there.keys() - wanted.keys()),
+        changed=_safe(changed),
+        unreadable=_safe(unreadable),
+        free_bytes=seen.free_bytes,
+        free_inodes=seen.free_inodes,
+        uid=seen.uid,
+        gids=seen.gids,
+        exists=seen.kind != "nothing",
+        level=level,
+    )
+
+
+def _safe(paths: Any) -> tuple[str, ...]:
+    return tuple(shown(path) for path in sorted(paths))
+
+
+def _row(row: Any) -> Row:
+    try:
+        path, size, executable, digest, fault = row
+    except (TypeError, ValueError):
+        raise Broken("the agent's answer makes no sense") from None
+    if not (isinstance(path, str) and isinstance(size, int) and isinstance(digest, str) and _HEX.fullmatch(digest)):
+        raise Broken("the agent's answer makes no sense")
+    return Row(path, size, bool(executable), digest, shown(str(fault)[:200]) if fault else "")
+
+
+def _look(answer: Any, text: bytes, rows: tuple[Row, ...], target: Target) -> Look:
+    try:
+        current, space = str(answer["current"]), answer["space"]
+        manifest = from_json(text, subject=f"the manifest of {target}") if current else None
+        if manifest and manifest_digest(manifest) != f"sha256:{current}":
+            raise Broken("the marker on the volume names another manifest than the one beside it")
+        return Look(
+            kind=answer["kind"] if answer["kind"] in ("directory", "nothing") else "other",
+            current=current,
+            manifest=manifest,
+            rows=rows,
+            free_bytes=int(space["free"]),
+            free_inodes=int(space["inodes"]),
+            uid=int(answer["uid"]),
+            gids=tuple(int(gid) for gid in answer["gids"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise Broken("the agent's answer makes no sense") from error

@@ -1,0 +1,220 @@
+"""Reads the source once, digests it on the way, and hands the pieces to the streams.
+
+Owns the reading threads, the stream threads and the bound on memory between them. Must not know what comes back.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pvserve.errors import PvserveError
+from pvserve.model import Found, shown
+from pvserve.model.digests import check_unchanged, open_plain
+from pvserve.transfer.agent.frames import CELL, DATA, LIMIT, PACK, PACKED, ROOM, SMALL, Wire
+
+POOL = 24  # buffers of LIMIT bytes: all the memory that file contents take
+READERS = 2
+PACK_FILES = 200
+PACK_BYTES = CELL
+WAIT = 0.2
+
+Digested = Callable[[int, str, int], None]  # file number, sha256, wall clock when reading began
+
+
+class Stopped(Exception):
+    """The session is over; threads leave."""
+
+
+@dataclass
+class Job:
+    """One large file, or many small ones, to read; `skip` are the cells that the far end has."""
+
+    numbers: list[int]
+    skip: bytearray | None = None
+    send: bool = True
+
+
+class Sender:
+    """Threads from the source to the streams. `known[number]` is a digest that need not be computed, or ""."""
+
+    def __init__(
+        self,
+        entries: Sequence[Found],
+        known: list[str],
+        streams: Sequence[Wire],
+        digested: Digested,
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self._entries = entries
+        self._known = known
+        self._streams = streams
+        self._digested = digested
+        self._fail = fail
+        self._jobs: deque[Job] = deque()
+        self._wake = threading.Condition()
+        self._stop = threading.Event()
+        self._free: queue.Queue[bytearray] = queue.Queue()
+        for _ in range(POOL):
+            self._free.put(bytearray(ROOM + LIMIT))
+        self._full: queue.Queue[tuple[bytearray, int, int, int, int]] = queue.Queue()
+        self.sent = 0
+        self._count = threading.Lock()
+
+    def start(self) -> None:
+        """Run."""
+        for _ in range(READERS):
+            threading.Thread(target=self._guarded, args=(self._read_all,), daemon=True).start()
+        for wire in self._streams:
+            threading.Thread(target=self._guarded, args=(self._send_all, wire), daemon=True).start()
+
+    def add(self, job: Job, first: bool = False) -> None:
+        """Something to read."""
+        with self._wake:
+            if first:
+                self._jobs.appendleft(job)
+            else:
+                self._jobs.append(job)
+            self._wake.notify()
+
+    def stop(self) -> None:
+        """Let the threads go; they are daemons and wait for nothing longer than WAIT."""
+        self._stop.set()
+
+    def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Stopped:
+            return
+        except BaseException as error:  # noqa: BLE001 - a thread's error is the session's
+            self._fail(error)
+
+    def _send_all(self, wire: Wire) -> None:
+        while True:
+            buffer, size, kind, number, offset = self._take(self._full)
+            wire.send_in_place(buffer, size, kind, number, offset)
+            self._free.put(buffer)
+            with self._count:
+                self.sent += size - (PACKED.size * number if kind == PACK else 0)
+
+    def _take(self, source: queue.Queue[Any]) -> Any:
+        while not self._stop.is_set():
+            try:
+                return source.get(timeout=WAIT)
+            except queue.Empty:
+                continue
+        raise Stopped
+
+    def _read_all(self) -> None:
+        while True:
+            with self._wake:
+                while not self._jobs:
+                    if self._stop.is_set():
+                        raise Stopped
+                    self._wake.wait(WAIT)
+                job = self._jobs.popleft()
+            if self._entries[job.numbers[0]].size > SMALL:
+                self._read_large(job)
+            else:
+                self._read_pack(job)
+
+    def _read_large(self, job: Job) -> None:
+        number = job.numbers[0]
+        found = self._entries[number]
+        digest = None if self._known[number] else hashlib.sha256()
+        began = time.time_ns()
+        with _opened(found) as handle:
+            check_unchanged(found, os.fstat(handle.fileno()))
+            for cell, offset in enumerate(range(0, found.size, CELL)):
+                wanted = job.send and not (job.skip and job.skip[cell])
+                if not wanted and digest is None:
+                    continue
+                size = min(CELL, found.size - offset)
+                buffer = self._take(self._free)
+                with memoryview(buffer) as view:
+                    _read_exactly(handle.fileno(), view[ROOM : ROOM + size], offset, found)
+                    if digest:
+                        digest.update(view[ROOM : ROOM + size])
+                (self._full.put((buffer, size, DATA, number, offset)) if wanted else self._free.put(buffer))
+            check_unchanged(found, os.fstat(handle.fileno()))
+        if digest:
+            self._known[number] = digest.hexdigest()
+            self._digested(number, self._known[number], began)
+
+    def _read_pack(self, job: Job) -> None:
+        """Whole small files into one buffer: a table of numbers and sizes, then the bytes."""
+        buffer = self._take(self._free)
+        table = ROOM + PACKED.size * len(job.numbers)
+        position = table
+        digests = []
+        with memoryview(buffer) as view:
+            for place, number in enumerate(job.numbers):
+                found = self._entries[number]
+                began = time.time_ns()
+                piece = view[position : position + found.size]
+                with _opened(found) as handle:
+                    check_unchanged(found, os.fstat(handle.fileno()))
+                    _read_exactly(handle.fileno(), piece, 0, found)
+                    check_unchanged(found, os.fstat(handle.fileno()))
+                PACKED.pack_into(view, ROOM + PACKED.size * place, number, found.size)
+                position += found.size
+                if not self._known[number]:
+                    self._known[number] = hashlib.sha256(piece).hexdigest()
+                    digests.append((number, self._known[number], began))
+                piece.release()
+        for number, digest, began in digests:
+            self._digested(number, digest, began)
+        if job.send:
+            self._full.put((buffer, position - ROOM, PACK, len(job.numbers), 0))
+        else:
+            self._free.put(buffer)
+
+
+def packs(entries: Sequence[Found], numbers: Sequence[int]) -> list[list[int]]:
+    """Small files in packs that one buffer holds."""
+    found: list[list[int]] = []
+    size = PACK_BYTES
+    for number in numbers:
+        if size + entries[number].size > PACK_BYTES or len(found[-1]) == PACK_FILES:
+            found.append([])
+            size = 0
+        found[-1].append(number)
+        size += entries[number].size
+    return found
+
+
+def _opened(found: Found) -> Any:
+    try:
+        return open(found.real, "rb", buffering=0, opener=open_plain)
+    except OSError as error:
+        raise _unreadable(found, 0, error) from error
+
+
+def _read_exactly(handle: int, view: memoryview, offset: int, found: Found) -> None:
+    while len(view):
+        try:
+            count = os.preadv(handle, [view], offset)
+        except OSError as error:
+            raise _unreadable(found, offset, error) from error
+        if not count:
+            check_unchanged(found, os.fstat(handle))
+            raise _unreadable(found, offset, OSError(errno.EIO, "it ends here, though it is listed as longer"))
+        view = view[count:]
+        offset += count
+
+
+def _unreadable(found: Found, offset: int, error: OSError) -> PvserveError:
+    return PvserveError(
+        "SourceUnreadable",
+        f"reading {shown(found.path)} failed at byte {offset}: {error.strerror}",
+        subject=str(found.real),
+        remedy=("check the disk or network share that the file lies on, then run the same command again",),
+    )

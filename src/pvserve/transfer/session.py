@@ -1,0 +1,330 @@
+"""One session with the agent: what it has, what it still needs, and whether what it gave back is right.
+
+Owns the talk over one channel, from the first question to the published version. Must not retry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from pvserve.errors import PvserveError
+from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, to_json, to_sha256sums
+from pvserve.transfer import causes
+from pvserve.transfer.agent.frames import (
+    AGAIN,
+    BAD,
+    BEGIN,
+    CELL,
+    CHECKED,
+    DONE,
+    DURABLE,
+    FAIL,
+    FILES,
+    FINISH,
+    GOOD,
+    HAVE,
+    PACKED,
+    PING,
+    READY,
+    SMALL,
+    STATE,
+    TEXT,
+    Broken,
+    Frame,
+    Unexpected,
+    Wire,
+)  # fmt: skip
+from pvserve.transfer.channels import Channel
+from pvserve.transfer.progress import Phase, Progress
+from pvserve.transfer.sender import Job, Sender, packs
+from pvserve.transfer.values import Target
+
+SILENT_SECONDS = 60.0  # the agent says something every 5 s
+TRIES = 3  # times that one file may come back wrong
+ROWS = 2000  # files per FILES frame
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass
+class Ask:
+    """What one load wants; the same for every session of it."""
+
+    listing: Listing
+    target: Target
+    transfer: str
+    epoch: int
+    replace: bool
+    known: list[str]  # the source's digest per file, "" until it is known
+    cache: DigestCache
+    tries: dict[int, int]
+
+
+def key_of(path: str) -> str:
+    """A path as one file name; one that grows too long by quoting is named by its digest."""
+    quoted = quote(path, safe="")
+    return quoted if len(quoted) <= 200 else "sha256-" + hashlib.sha256(path.encode()).hexdigest()
+
+
+def transfer_of(target: Target, listing: Listing) -> str:
+    """Names the transfer of exactly these files to this path: the same after a restart, another once one is touched."""
+    place = hashlib.sha256(target.path.encode()).hexdigest()[:16]
+    return f"{place}-{hashlib.sha256(listing.fingerprint.encode()).hexdigest()[:16]}"
+
+
+def place_of(target: Target) -> dict[str, str]:
+    """The fields by which the agent finds a path."""
+    return {"mount": target.mount, "path": target.path, "key": key_of(target.path)}
+
+
+def send_manifest(wire: Wire, target: Target, manifest: Manifest, *, replace: bool, adopt: bool) -> None:
+    """The last words of a load; `adopt`: of files that lie at the path already."""
+    for number, text in enumerate((to_json(manifest), to_sha256sums(manifest))):
+        data = text.encode()
+        for start in range(0, len(data), CELL):
+            wire.send(TEXT, data[start : start + CELL], number)
+    digest = manifest_digest(manifest).removeprefix("sha256:")
+    wire.send_json(FINISH, {**place_of(target), "digest": digest, "replace": replace, "adopt": adopt})
+
+
+class Session:
+    """Sends a listing over an open channel and judges what comes back."""
+
+    def __init__(self, ask: Ask, channel: Channel, progress: Progress) -> None:
+        self._ask = ask
+        self._entries = ask.listing.entries
+        self._channel = channel
+        self._control = channel.control
+        self._progress = progress
+        self._lock = threading.Condition()
+        self._remote: dict[int, str] = {}  # digests that the volume gave back
+        self._good: set[int] = set()
+        self._wrong: dict[int, str] = {}  # digests that were not the source's
+        self._error: BaseException | None = None
+        self._done: dict[str, Any] | None = None
+        self._heard = time.monotonic()
+        self._sender = Sender(self._entries, ask.known, channel.data, self._digested, self._fail)
+
+    @property
+    def sent(self) -> int:
+        """Bytes of file contents that left."""
+        return self._sender.sent
+
+    def run(self) -> None:
+        """Send what is missing until every file was read back and found equal; publishing is left to `publish`."""
+        have = self._begin()
+        threading.Thread(target=self._guarded, args=(self._listen,), daemon=True).start()
+        self._sender.start()
+        self._plan(have)
+        self._wait(lambda: len(self._good) == len(self._entries), "send")
+
+    def publish(self, manifest: Manifest) -> None:
+        """Make what was sent the version at the path."""
+        send_manifest(self._control, self._ask.target, manifest, replace=self._ask.replace, adopt=False)
+        self._wait(lambda: self._done is not None, "publish")
+
+    def stop(self) -> None:
+        """Let all threads of this session go."""
+        self._sender.stop()
+        with self._lock:
+            self._error = self._error or Broken("the session is over")
+            self._lock.notify_all()
+
+    def _begin(self) -> dict[int, list[Any]]:
+        target = self._ask.target
+        ours = {"transfer": self._ask.transfer, "epoch": self._ask.epoch, "reuse": True}
+        self._control.send_json(BEGIN, {**place_of(target), **ours})
+        rows = [
+            [found.path, found.size, int(found.executable), known]
+            for found, known in zip(self._entries, self._ask.known, strict=True)
+        ]
+        for start in range(0, len(rows), ROWS):
+            self._control.send_json(FILES, rows[start : start + ROWS])
+        self._control.send_json(FILES, [])
+        try:
+            state = self._control.expect(STATE).json()
+            have: dict[int, list[Any]] = {}
+            while True:
+                frame = self._control.receive()
+                if frame.kind == READY:
+                    break
+                if frame.kind == HAVE:
+                    for row in frame.json():
+                        have[self._number(row[0])] = row[1:]
+                elif frame.kind != PING:
+                    raise Unexpected(frame.kind, frame.json() if frame.kind == FAIL else None)
+        except Unexpected as error:
+            if error.failure is not None:
+                raise causes.failure(error.failure, target) from error
+            raise
+        self._check_room(state, have)
+        return have
+
+    def _check_room(self, state: Any, have: dict[int, list[Any]]) -> None:
+        """Refuse before the first byte what cannot fit."""
+        try:
+            space = state["space"]
+            free, size, inodes, block = (int(space[key]) for key in ("free", "size", "inodes", "block"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Broken("the agent's answer makes no sense") from error
+        missing = files = 0
+        for number, found in enumerate(self._entries):
+            kind = have.get(number, [""])
+            if kind[0] == "v":
+                continue
+            there = sum(int(run[1]) for run in kind[1]) * CELL if kind[0] == "d" else 0
+            missing += max(0, -(-found.size // block) * block - there)
+            files += kind[0] != "d"
+        if causes.needed(missing) > free:
+            raise causes.no_room(self._ask.target, missing, free, size)
+        directories = {found.path.rpartition("/")[0] for found in self._entries}
+        if 0 <= inodes < files + len(directories) + 16 and files:
+            raise causes.no_inodes(self._ask.target, files + len(directories), inodes)
+
+    def _plan(self, have: dict[int, list[Any]]) -> None:
+        """Jobs for what is missing, and for what is there but not yet digested on this side; largest first."""
+        large: list[int] = []
+        small: list[int] = []
+        digest_only: list[int] = []
+        for number, found in enumerate(self._entries):
+            row = have.get(number, [""])
+            if row[0] == "v":
+                self._progress.reused(number, found.size)
+                self._check(number, str(row[1]))
+            if row[0] in ("v", "c"):
+                if not self._ask.known[number]:
+                    (digest_only if found.size <= SMALL else large).append(number)
+            elif found.size > SMALL:
+                large.append(number)
+            else:
+                small.append(number)
+        for number in sorted(large, key=lambda number: -self._entries[number].size):
+            row = have.get(number, [""])
+            skip = self._skip(number, row[1]) if row[0] == "d" else None
+            self._sender.add(Job([number], skip, send=row[0] not in ("v", "c")))
+        for numbers in packs(self._entries, small):
+            self._sender.add(Job(numbers))
+        for numbers in packs(self._entries, digest_only):
+            self._sender.add(Job(numbers, send=False))
+
+    def _skip(self, number: int, runs: Any) -> bytearray:
+        size = self._entries[number].size
+        cells = bytearray(-(-size // CELL))
+        for first, count in runs:
+            if not 0 <= first <= first + count <= len(cells):
+                raise Broken("the agent names a piece that no file has")
+            cells[first : first + count] = b"\1" * count
+        self._progress.reused(number, min(size, cells.count(1) * CELL))
+        return cells
+
+    def _number(self, number: Any) -> int:
+        if not isinstance(number, int) or not 0 <= number < len(self._entries):
+            raise Broken("the agent names a file that nobody sent")
+        return number
+
+    def _listen(self) -> None:
+        while True:
+            frame = self._control.receive()
+            self._heard = time.monotonic()
+            self._hear(frame)
+
+    def _hear(self, frame: Frame) -> None:
+        if frame.kind == DURABLE:
+            number = self._number(frame.number)
+            for first, count in PACKED.iter_unpack(frame.payload):
+                self._progress.durable(number, self._bytes(number, first, count))
+        elif frame.kind == GOOD:
+            for number, digest in CHECKED.iter_unpack(frame.payload):
+                self._check(self._number(number), digest.hex())
+        elif frame.kind == BAD:
+            self._again(self._number(frame.number), bytes(frame.payload[:200]).decode("utf-8", "replace"))
+        elif frame.kind == FAIL:
+            raise causes.failure(frame.json(), self._ask.target)
+        elif frame.kind == DONE:
+            with self._lock:
+                self._done = frame.json()
+                self._lock.notify_all()
+        elif frame.kind != PING:
+            raise Broken(f"frame {frame.kind} came out of turn")
+
+    def _bytes(self, number: int, first: int, count: int) -> int:
+        """Bytes of a run of cells; the last cell of a file is shorter."""
+        return max(0, min(self._entries[number].size, (first + count) * CELL) - first * CELL)
+
+    def _digested(self, number: int, digest: str, began: int) -> None:
+        """The source's digest is known."""
+        found = self._entries[number]
+        if found.promised_sha256 and digest != found.promised_sha256:
+            raise causes.damaged(found, digest)
+        with self._lock:
+            self._ask.cache.put(self._entries[number], digest, read_at_ns=began)
+        self._judge(number)
+
+    def _check(self, number: int, digest: str) -> None:
+        """The volume's digest is known."""
+        if not _HEX.fullmatch(digest):
+            raise Broken("the agent sent no digest")
+        with self._lock:
+            self._remote[number] = digest
+        self._judge(number)
+
+    def _judge(self, number: int) -> None:
+        """Compare, once both sides are known."""
+        with self._lock:
+            ours, theirs = self._ask.known[number], self._remote.get(number)
+            if not ours or theirs is None or number in self._good:
+                return
+            equal = ours == theirs
+            if equal:
+                self._good.add(number)
+                self._lock.notify_all()
+            else:
+                del self._remote[number]
+        if equal:
+            self._progress.complete(number, self._entries[number].size)
+            return
+        self._wrong[number] = theirs
+        # In a thread of its own: this may be the listening one, and nobody else empties what the agent says.
+        threading.Thread(target=self._guarded, args=(lambda: self._control.send(AGAIN, number=number),)).start()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - a thread's error is the session's
+            self._fail(error)
+
+    def _again(self, number: int, why: str) -> None:
+        """Send a file once more: the agent condemned it, by itself or because we told it that the digest differs."""
+        found = self._entries[number]
+        why = self._wrong.get(number, why)
+        with self._lock:
+            tries = self._ask.tries[number] = self._ask.tries.get(number, 0) + 1
+        if tries > TRIES:
+            raise causes.differs(self._ask.target, found.path, self._ask.known[number], why)
+        self._progress.lost(number)
+        self._sender.add(Job([number]), first=True)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            if self._error is None or (isinstance(error, PvserveError) and not isinstance(self._error, PvserveError)):
+                self._error = error
+            self._lock.notify_all()
+
+    def _wait(self, finished: Callable[[], bool], phase: Phase) -> None:
+        """Until finished, or an error of any thread."""
+        self._progress.phase = phase
+        while True:
+            with self._lock:
+                self._lock.wait_for(lambda: finished() or self._error is not None, timeout=1.0)
+                if self._error is not None:
+                    raise self._error
+                if finished():
+                    return
+            if time.monotonic() - self._heard > SILENT_SECONDS:
+                raise Broken(f"the agent said nothing for {SILENT_SECONDS:.0f} s")

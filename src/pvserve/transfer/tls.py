@@ -1,0 +1,85 @@
+"""The key, certificate and token of one transfer, and a stream pinned to them.
+
+Owns TLS on the client's side. Nothing made here is written anywhere: it goes to the agent over exec stdin only.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import secrets
+import socket
+import ssl
+from dataclasses import dataclass, field
+
+from pvserve.transfer.agent.frames import HELLO, VERSION, Broken, Wire
+
+HANDSHAKE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What only this transfer's two ends know; never shown by repr."""
+
+    certificate: str
+    key: str = field(repr=False)
+    token: str = field(repr=False)
+    fingerprint: bytes
+
+
+def new_secret() -> Secret:
+    """A P-256 key, a certificate for it that is trusted by fingerprint alone, and a token of 256 bits."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pvserve")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=2))
+        .not_valid_after(now + datetime.timedelta(days=30))
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Secret(
+        certificate=certificate.public_bytes(pem).decode("ascii"),
+        key=private.decode("ascii"),
+        token=secrets.token_hex(32),
+        fingerprint=hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest(),
+    )
+
+
+def secure(plain: socket.socket, secret: Secret, role: str) -> tuple[Wire, ssl.SSLSocket]:
+    """A frame stream over TLS to the agent that holds our key; closes `plain` when that fails.
+
+    Dates in the certificate are not looked at, so a clock that is wrong on either side breaks nothing.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the fingerprint below is the check
+    try:
+        plain.settimeout(HANDSHAKE_SECONDS)
+        stream = context.wrap_socket(plain)
+    except OSError:
+        plain.close()
+        raise
+    try:
+        seen = hashlib.sha256(stream.getpeercert(binary_form=True) or b"").digest()
+        if not hmac.compare_digest(seen, secret.fingerprint):
+            raise Broken("somebody else than the agent answered")
+        wire = Wire(stream.recv_into, stream.sendall, guard=False)
+        wire.send_json(HELLO, {"version": VERSION, "token": secret.token, "role": role})
+        wire.expect(HELLO)
+    except BaseException:
+        stream.close()
+        raise
+    return wire, stream

@@ -1,0 +1,98 @@
+"""A load over every channel: what was at the source is at the target, digested, with its manifest, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pvserve.model import DigestCache, listing
+from pvserve.transfer import Target, inspect, load
+
+from .pod import LocalPod, contents, tree
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    big = os.urandom(MIB) * 9 + b"tail"
+    return tree(
+        tmp_path / "source",
+        {
+            "model.safetensors": big,
+            "config.json": b"{}",
+            "empty": b"",
+            "sub/dir/tokenizer.json": os.urandom(5000),
+            "odd \n name": b"odd",
+            "exactly": os.urandom(2 * MIB),
+        },
+    )
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> Path:
+    path = tmp_path / "claim"
+    path.mkdir(mode=0o775)
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> DigestCache:
+    return DigestCache(tmp_path / "digests")
+
+
+def pod(channel: str) -> LocalPod:
+    return {
+        "exec": LocalPod(),
+        "pod": LocalPod(address="127.0.0.1"),
+        "port-forward": LocalPod(can_forward=True),
+    }[channel]
+
+
+@pytest.mark.parametrize("channel", ["exec", "pod", "port-forward"])
+def test_everything_arrives_and_is_proven(channel: str, source: Path, claim: Path, cache: DigestCache) -> None:
+    (source / "config.json").chmod(0o755)
+    target = Target("team/granite", "vllm", str(claim))
+    done = load(listing(source), pod(channel), target, cache=cache)
+    assert done.channel == channel
+    assert contents(claim / "team/granite") == contents(source)
+    assert done.sent_bytes == done.manifest.bytes
+    assert os.access(claim / "team/granite/config.json", os.X_OK)
+    assert sorted(os.listdir(claim)) == [".pvserve", "team"]
+    assert os.listdir(claim / ".pvserve/partial") == []
+    home = claim / ".pvserve/models/team%2Fgranite"
+    hexes = (home / "current").read_text().strip()
+    assert done.manifest_digest == f"sha256:{hexes}"
+    statement = json.loads((home / hexes / "manifest.json").read_text())
+    assert {r["name"] for r in statement["predicate"]["resources"]} == set(contents(source))
+    checked = subprocess.run(["sha256sum", "-c", home / hexes / "SHA256SUMS"], cwd=claim / "team/granite", check=False)
+    assert checked.returncode == 0
+    report = inspect(pod(channel), "team/granite", "full", mount=str(claim))
+    assert (report.matches, report.missing, report.extra, report.changed) == (6, (), (), ())
+
+
+def test_a_second_load_sends_nothing(source: Path, claim: Path, cache: DigestCache) -> None:
+    target = Target("granite", "vllm", str(claim))
+    load(listing(source), LocalPod(), target, cache=cache)
+    again = load(listing(source), LocalPod(), target, cache=cache)
+    assert (again.sent_bytes, again.reused_bytes) == (0, again.manifest.bytes)
+
+
+def test_inspect_names_what_differs(source: Path, claim: Path, cache: DigestCache) -> None:
+    load(listing(source), LocalPod(), Target("granite", "vllm", str(claim)), cache=cache)
+    with (claim / "granite/model.safetensors").open("r+b") as file:
+        file.seek(5 * MIB)
+        file.write(b"\0flipped")
+    (claim / "granite/config.json").unlink()
+    (claim / "granite/\x1b[31mred").write_bytes(b"")
+    report = inspect(LocalPod(), "granite", "full", mount=str(claim))
+    assert report.changed == ("model.safetensors",)
+    assert report.missing == ("config.json",)
+    assert report.extra == ('"\\x1b[31mred"',)
+    assert inspect(LocalPod(), "granite", "quick", mount=str(claim)).changed == ()
+    assert hashlib.sha256((claim / "granite/exactly").read_bytes()).digest()
