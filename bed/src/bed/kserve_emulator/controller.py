@@ -127,7 +127,9 @@ async def _bring_about(api: Api, service: Object, wanted: Desired) -> Seen:
         if item["kind"] == "Deployment":
             live[item["metadata"]["name"]] = stored
     await _prune(api, service, wanted, present)
-    pods = await api.list("Pod", namespace, f"{APP_LABEL}=isvc.{predictor_name(service)}")
+    pods: list[Object] = []
+    if ("Deployment", predictor_name(service)) in present:  # one made just now has no pods in KServe's cache yet
+        pods = await api.list("Pod", namespace, f"{APP_LABEL}=isvc.{predictor_name(service)}")
     return Seen(_deployments(wanted.predictor, live), _deployments(wanted.transformer, live), pods)
 
 
