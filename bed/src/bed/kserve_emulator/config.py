@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .names import NAMESPACE, STANDARD, Object
+from .names import CONFIG_MAP, NAMESPACE, STANDARD, Object
 
 
 @dataclass(frozen=True)
@@ -60,48 +60,51 @@ def read(config_map: Object) -> Config:
     )
 
 
+# KServe's defaults, but Standard mode and no ingress, as in the recordings.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "storageInitializer": {
+        "memoryRequest": "100Mi",
+        "memoryLimit": "1Gi",
+        "cpuRequest": "100m",
+        "cpuLimit": "1",
+        "caBundleConfigMapName": "",
+        "caBundleVolumeMountPath": "/etc/ssl/custom-certs",
+        "enableModelcar": True,
+        "cpuModelcar": "10m",
+        "memoryModelcar": "15Mi",
+        "uidModelcar": 1010,
+    },
+    "credentials": {
+        "storageSpecSecretName": "storage-config",
+        "storageSecretNameAnnotation": "serving.kserve.io/storageSecretName",
+        "s3": {"s3AccessKeyIDName": "AWS_ACCESS_KEY_ID", "s3SecretAccessKeyName": "AWS_SECRET_ACCESS_KEY"},
+    },
+    "ingress": {
+        "ingressDomain": "example.com",
+        "domainTemplate": "{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}",
+        "urlScheme": "http",
+        "disableIstioVirtualHost": True,
+        "disableIngressCreation": True,
+    },
+    "deploy": {"defaultDeploymentMode": STANDARD},
+    "metricsAggregator": {"enableMetricAggregation": "false", "enablePrometheusScraping": "false"},
+    "security": {"autoMountServiceAccountToken": True},
+    "inferenceService": {
+        "resource": {"cpuLimit": "1", "memoryLimit": "2Gi", "cpuRequest": "1", "memoryRequest": "2Gi"}
+    },
+}
+
+
 def default_map(storage_initializer: str) -> Object:
-    """The ConfigMap as the bed installs it: KServe's defaults, Standard mode, no ingress (as in the recordings).
+    """The ConfigMap as the bed installs it.
 
     Args:
         storage_initializer: the image that downloads models.
     """
-    values = {
-        "storageInitializer": {
-            "image": storage_initializer,
-            "memoryRequest": "100Mi",
-            "memoryLimit": "1Gi",
-            "cpuRequest": "100m",
-            "cpuLimit": "1",
-            "caBundleConfigMapName": "",
-            "caBundleVolumeMountPath": "/etc/ssl/custom-certs",
-            "enableModelcar": True,
-            "cpuModelcar": "10m",
-            "memoryModelcar": "15Mi",
-            "uidModelcar": 1010,
-        },
-        "credentials": {
-            "storageSpecSecretName": "storage-config",
-            "storageSecretNameAnnotation": "serving.kserve.io/storageSecretName",
-            "s3": {"s3AccessKeyIDName": "AWS_ACCESS_KEY_ID", "s3SecretAccessKeyName": "AWS_SECRET_ACCESS_KEY"},
-        },
-        "ingress": {
-            "ingressDomain": "example.com",
-            "domainTemplate": "{{ .Name }}-{{ .Namespace }}.{{ .IngressDomain }}",
-            "urlScheme": "http",
-            "disableIstioVirtualHost": True,
-            "disableIngressCreation": True,
-        },
-        "deploy": {"defaultDeploymentMode": STANDARD},
-        "metricsAggregator": {"enableMetricAggregation": "false", "enablePrometheusScraping": "false"},
-        "security": {"autoMountServiceAccountToken": True},
-        "inferenceService": {
-            "resource": {"cpuLimit": "1", "memoryLimit": "2Gi", "cpuRequest": "1", "memoryRequest": "2Gi"}
-        },
-    }
+    values = {**DEFAULTS, "storageInitializer": {"image": storage_initializer, **DEFAULTS["storageInitializer"]}}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": "inferenceservice-config", "namespace": NAMESPACE},
+        "metadata": {"name": CONFIG_MAP, "namespace": NAMESPACE},
         "data": {key: json.dumps(value, indent=2) for key, value in values.items()},
     }

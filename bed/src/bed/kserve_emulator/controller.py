@@ -179,7 +179,7 @@ async def _prune(api: Api, service: Object, wanted: Desired, present: dict[tuple
             owner["uid"] == service["metadata"]["uid"] for owner in item["metadata"].get("ownerReferences") or ()
         )
         if owned and key not in keep and (stopped(service) or labels_of(item).get(COMPONENT_LABEL) == "predictor"):
-            log.info("deleting %s %s/%s", *key[:1], item["metadata"]["namespace"], key[1])
+            log.info("deleting %s %s of InferenceService %s", *key, service["metadata"]["name"])
             await api.delete(item)
 
 

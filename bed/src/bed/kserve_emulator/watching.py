@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import kopf
 
 from .admission import serve
@@ -58,7 +59,7 @@ async def work(api: Api, queue: Queue) -> None:
             if pause is None:
                 count = failures[key] = failures.get(key, 0) + 1
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**count)
-            known = isinstance(error, (RetryError, ApiError))
+            known = isinstance(error, (RetryError, ApiError, aiohttp.ClientError, TimeoutError))
             log.log(logging.INFO if known else logging.ERROR, "%s/%s: %s", *key, error, exc_info=not known)
             loop.call_later(pause, queue.put, key)
 

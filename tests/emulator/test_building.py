@@ -1,52 +1,16 @@
-"""KServe's rules that no recording shows: merging, runtimes, credentials, several models, nodes, refusals. Pure."""
+"""Objects that no recording shows: merged containers, chosen runtimes, several models, several nodes. Pure."""
 
 from __future__ import annotations
 
-import base64
-from typing import Any
-
 import pytest
 
-from bed.kserve_emulator import config as settings
-from bed.kserve_emulator.admission import patch
-from bed.kserve_emulator.credentials import Keys
-from bed.kserve_emulator.defaulting import default_service
 from bed.kserve_emulator.merge import merge_containers, strategic_merge
 from bed.kserve_emulator.names import Object, RefusedError
-from bed.kserve_emulator.pods import admit_pod
 from bed.kserve_emulator.service import Facts, desired
 from bed.kserve_emulator.storage import Source, add_models
-from bed.kserve_emulator.validation import complaint_about_runtime, complaint_about_service
 
+from .building import CONFIG, refused, serving, stored
 from .services import runtime, service
-
-CONFIG = settings.read(settings.default_map("initializer:1"))
-
-
-def stored(item: Object) -> Object:
-    result = default_service(item, CONFIG)
-    result["metadata"] |= {"namespace": "ns", "generation": 3, "uid": "u"}
-    return result
-
-
-def deployment(item: Object, *runtimes: Object, cluster: tuple[Object, ...] = (), keys: Keys | None = None) -> Object:
-    wanted = desired(Facts(stored(item), CONFIG, runtimes, cluster, keys or Keys()))
-    assert wanted.refused is None, wanted.refused
-    return next(made for made in wanted.objects if made["kind"] == "Deployment")
-
-
-def refused(item: Object, *runtimes: Object) -> RefusedError:
-    wanted = desired(Facts(stored(item), CONFIG, runtimes))
-    assert wanted.refused is not None
-    return wanted.refused
-
-
-def serving(item: Object, *runtimes: Object, **more: Any) -> Object:
-    found: Object = deployment(item, *runtimes, **more)["spec"]["template"]["spec"]["containers"][0]
-    return found
-
-
-# merging
 
 
 @pytest.mark.parametrize(
@@ -85,9 +49,6 @@ def test_placeholders_are_filled_from_the_metadata() -> None:
     assert serving(item, template)["args"] == ["--name=tiny", "ns", "big"]
     template["spec"]["containers"][0]["args"] = ["{{.Nam}}"]
     assert refused(item, template).failure == ("InvalidPredictorSpec", str(refused(item, template)))
-
-
-# runtimes
 
 
 def test_youngest_runtime_with_the_highest_priority_is_selected() -> None:
@@ -157,81 +118,6 @@ def test_old_framework_fields_become_a_model() -> None:
     assert "onnx" not in predictor
     assert predictor["model"]["modelFormat"] == {"name": "onnx"}
     assert predictor["model"]["protocolVersion"] == "v2"
-
-
-# credentials
-
-
-def secret(name: str, annotations: dict[str, str] | None = None, **values: str) -> Object:
-    data = {key.replace("_DASH_", "-"): base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    return {"metadata": {"name": name, "annotations": annotations or {}}, "data": data}
-
-
-def initializer_env(annotations: dict[str, str], keys: Keys) -> tuple[list[str], dict[str, Any]]:
-    pod = {
-        "metadata": {"annotations": annotations},
-        "spec": {"containers": [{"name": "kserve-container", "image": "x"}]},
-    }
-    (initializer,) = admit_pod(pod, "ns", CONFIG, keys)["spec"]["initContainers"]
-    env = {item["name"]: item.get("value", item.get("valueFrom")) for item in initializer["env"]}
-    return initializer["args"], env
-
-
-SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
-SPEC = "internal.serving.kserve.io/storage-spec"
-
-
-@pytest.mark.parametrize(
-    ("values", "annotations", "expected"),
-    [
-        ({"S3_ENDPOINT": "https://s3:9000"}, {}, ("1", "s3:9000", "https://s3:9000")),
-        ({"S3_ENDPOINT": "http://s3:9000"}, {"s3-usehttps": "1"}, ("0", "s3:9000", "http://s3:9000")),
-        ({"S3_ENDPOINT": "s3", "S3_USE_HTTPS": "0"}, {}, ("0", "s3", "http://s3")),
-        ({"S3_ENDPOINT": "other"}, {"s3-endpoint": "s3", "s3-usehttps": "1"}, ("1", "s3", "https://s3")),
-        ({"S3_ENDPOINT": "s3"}, {}, (None, "s3", "https://s3")),
-    ],
-)
-def test_s3_endpoint(values: dict[str, str], annotations: dict[str, str], expected: tuple[str | None, ...]) -> None:
-    noted = {f"serving.kserve.io/{key}": value for key, value in annotations.items()}
-    keys = Keys({"secrets": [{"name": "s"}]}, {"s": secret("s", noted, AWS_SECRET_ACCESS_KEY="x", **values)})
-    _, env = initializer_env({SOURCE: "s3://a/b"}, keys)
-    assert tuple(env.get(name) for name in ("S3_USE_HTTPS", "S3_ENDPOINT", "AWS_ENDPOINT_URL")) == expected
-
-
-def test_hugging_face_token_comes_by_reference() -> None:
-    keys = Keys({"secrets": [{"name": "h"}]}, {"h": secret("h", HF_TOKEN="t")})
-    _, env = initializer_env({SOURCE: "hf://a/b"}, keys)
-    assert env["HF_TOKEN"] == {"secretKeyRef": {"name": "h", "key": "HF_TOKEN"}}
-
-
-def test_storage_parameters_override_the_secret() -> None:
-    keys = Keys({}, {"storage-config": secret("storage-config", k='{"type":"s3","bucket":"old"}')})
-    noted = {SOURCE: "<scheme-placeholder>://p", SPEC: "true", f"{SPEC}-key": "k", f"{SPEC}-param": '{"bucket":"new"}'}
-    arguments, env = initializer_env(noted, keys)
-    assert arguments == ["s3://new/p", "/mnt/models"]
-    assert env["STORAGE_OVERRIDE_CONFIG"] == '{"bucket":"new"}'
-
-
-@pytest.mark.parametrize(
-    ("secrets", "text"),
-    [
-        ({}, 'can\'t read storage secret storage-config: secrets "storage-config" not found'),
-        ({"x": "{}"}, "specified storage key k not found in storage secret storage-config"),
-        ({"k": "no json"}, "invalid json encountered in key k of storage secret storage-config"),
-        ({"k": '{"type":"gs"}'}, "storage type [gs] is not supported"),
-        ({"k": "{}"}, "unable to determine storage type"),
-        ({"k": '{"type":"s3"}'}, "format [s3] requires a bucket but one wasn't found"),
-    ],
-)
-def test_unusable_storage_key_is_refused(secrets: dict[str, str], text: str) -> None:
-    keys = Keys({}, {"storage-config": secret("storage-config", **secrets)} if secrets else {})
-    noted = {SOURCE: "<scheme-placeholder>://p", SPEC: "true", f"{SPEC}-key": "k"}
-    with pytest.raises(RefusedError) as error:
-        initializer_env(noted, keys)
-    assert text in str(error.value)
-
-
-# several models, several nodes
 
 
 def test_listed_downloads_share_one_directory() -> None:
@@ -311,55 +197,10 @@ def test_what_the_emulator_leaves_out_is_refused_by_name() -> None:
     assert "explainer" in str(refused(item, runtime()))
 
 
-# validation
-
-
-def edited(**predictor: Any) -> Object:
-    item = service(runtime="server", storageUri="pvc://a/b")
-    item["spec"]["predictor"] |= predictor
-    return item
-
-
-@pytest.mark.parametrize(
-    ("item", "text"),
-    [
-        (service(name="Upper"), "a InferenceService name must consist of lower case"),
-        (service(annotations={"serving.kserve.io/autoscalerClass": "magic"}), "[magic] is not a supported autoscaler"),
-        (service(env=[{"name": "PYTHONPATH", "value": "x"}]), "setting PYTHONPATH in container"),
-        (edited(minReplicas=3, maxReplicas=2), "'MinReplicas' cannot be greater than MaxReplicas"),
-        (edited(minReplicas=-1), "'MinReplicas' cannot be less than 0"),
-        (edited(workerSpec={}), "Multinode only supports 'none' autoscaler()"),
-        (edited(model={"modelFormat": {"name": "a"}, "name": "x"}), "the 'name' field is not allowed"),
-        (edited(containers=[{"name": "kserve-container"}]), "exactly one of [Name, SKLearn"),
-        (edited(model={"modelFormat": {"name": "a"}}, storageUris=[{"uri": "s3://a", "mountPath": "/a/.."}]), "'..'"),
-        (
-            edited(
-                model={"modelFormat": {"name": "a"}},
-                storageUris=[{"uri": "s3://a", "mountPath": "/a/x"}, {"uri": "s3://b", "mountPath": "/b/x"}],
-            ),
-            "must have a common parent directory",
-        ),
-    ],
-)
-def test_validation_refuses(item: Object, text: str) -> None:
-    assert text in complaint_about_service(item, None)
-
-
-def test_runtime_cannot_lose_its_workers() -> None:
-    old = runtime(workerSpec={"containers": [{"name": "worker-container"}]})
-    assert complaint_about_runtime(old, None) == ""
-    assert "removing workerSpec" in complaint_about_runtime(runtime(), old)
-
-
-def test_unknown_scheme_is_refused() -> None:
-    assert "StorageUri [ftp://a] is not supported" in str(
-        refused(service(runtime="server", storageUri="ftp://a"), runtime())
-    )
-
-
-def test_patch_touches_only_what_changed() -> None:
-    old = {"metadata": {"name": "a"}, "spec": {"x": 1}}
-    assert patch(old, old) == []
-    new = {"metadata": {"name": "a", "annotations": {"k": "v"}}, "spec": {"x": 1}}
-    assert patch(old, new) == [{"op": "add", "path": "/metadata/annotations", "value": {"k": "v"}}]
-    assert patch(new, old) == [{"op": "remove", "path": "/metadata/annotations"}]
+def test_transformer_keeps_the_arguments_it_was_given() -> None:
+    item = service(runtime="server")
+    item["spec"]["transformer"] = {"containers": [{"name": "t", "image": "x", "args": ["--http_port=9090"]}]}
+    wanted = desired(Facts(stored(item), CONFIG, [runtime()]))
+    made = next(made for made in wanted.transformer if made["kind"] == "Deployment")
+    arguments = made["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments == ["--http_port=9090", "--model_name", "tiny", "--predictor_host", "tiny-predictor.ns"]
