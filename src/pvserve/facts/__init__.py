@@ -5,6 +5,7 @@ Owns the fact types; built only by `pvserve.cluster`, or from a YAML file in tes
 """
 
 from pvserve.facts.objects import Object, annotations, key, labels, name, namespace, ref
+from pvserve.facts.query import KSERVE_NAMESPACES, FactsQuery
 from pvserve.facts.state import (
     ClaimFacts,
     ConnectionKind,
@@ -18,9 +19,11 @@ from pvserve.facts.state import (
 )
 
 __all__ = [
+    "KSERVE_NAMESPACES",
     "ClaimFacts",
     "ConnectionKind",
     "Facts",
+    "FactsQuery",
     "Holder",
     "KServeFacts",
     "NamespaceFacts",

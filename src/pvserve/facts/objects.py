@@ -3,8 +3,6 @@
 Owns the few ways to look into one. Must not change one, nor know a client.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
