@@ -7,34 +7,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvserve.facts.objects import ObjectKey
 from pvserve.facts.state import Right
 
 # Where KServe's own manifests, Open Data Hub and OpenShift AI keep the ConfigMap inferenceservice-config.
 KSERVE_NAMESPACES = ("kserve", "opendatahub", "redhat-ods-applications")
-
-RUNTIME_API = "serving.kserve.io/v1alpha1"
-SERVICE_API = "serving.kserve.io/v1beta1"
 
 
 @dataclass(frozen=True)
 class FactsQuery:
     """What to read for one plan; an empty name is not asked for.
 
-    `origin` is the InferenceService to start from and may be in another namespace. `origin_runtime` names the
-    ServingRuntime or ClusterServingRuntime to start from where there is no `origin`; with one, its own runtime is read.
+    `origin` is (namespace, name) of the InferenceService to start from. `origin_runtime` names the ServingRuntime or
+    ClusterServingRuntime to start from where there is no `origin`; with one, the runtime that it names is read.
     """
 
     namespace: str
     claim: str = ""
     service: str = ""  # the InferenceService to be
     runtime: str = ""  # the ServingRuntime to be
-    origin: ObjectKey | None = None
+    origin: tuple[str, str] | None = None
     origin_runtime: str = ""
     rights: tuple[Right, ...] = ()
     kserve_namespaces: tuple[str, ...] = KSERVE_NAMESPACES
-
-    @staticmethod
-    def service_key(namespace: str, name: str) -> ObjectKey:
-        """The key of an InferenceService."""
-        return ObjectKey(SERVICE_API, "InferenceService", namespace, name)
