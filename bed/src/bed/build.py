@@ -112,7 +112,7 @@ def _settled(temporary: str) -> str:
     """A sibling of the temporary directory with its content: the directory itself is removed by its owner."""
     settled = temporary + ".done"
     shutil.copytree(temporary, settled)
-    os.chmod(settled, 0o755)
+    os.chmod(settled, 0o755)  # noqa: S103 - programs, readable by all
     return settled
 
 

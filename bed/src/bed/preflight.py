@@ -21,7 +21,6 @@ PACKAGES = {
     "iptables": "iptables",
     "ip": "iproute2",
     "runc": "runc",
-    "mkfs.ext4": "e2fsprogs",
     "mkfs.xfs": "xfsprogs",
     "debootstrap": "debootstrap",
     "conntrack": "conntrack",

@@ -44,8 +44,7 @@ class Provisioner:
 
     def run(self) -> None:
         """Mounts what was there before, then reconciles for ever."""
-        for name in self._volumes.names():
-            self._volumes.mount(name)
+        self._volumes.mount_all()
         for what in ("list_persistent_volume_claim_for_all_namespaces", "list_persistent_volume"):
             threading.Thread(target=self._watch, args=(getattr(self._core, what),), daemon=True).start()
         print("ready", flush=True)
@@ -54,7 +53,7 @@ class Provisioner:
             self.wake.clear()
             try:
                 self.reconcile()
-            except Exception:
+            except Exception:  # noqa: BLE001 - one claim or a restarting API server must not end the loop
                 log.exception("reconcile")
                 time.sleep(1)
 
@@ -63,7 +62,7 @@ class Provisioner:
             try:
                 for _ in kubernetes.watch.Watch().stream(listing, timeout_seconds=300):
                     self.wake.set()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - any cut of the stream is a reason to watch anew
                 log.warning("watch: %s", error)
                 time.sleep(1)
 
@@ -105,7 +104,7 @@ class Provisioner:
         self._event(claim, "Normal", "Provisioning", "External provisioner is provisioning volume for claim")
         size = int(parse_quantity(claim["spec"]["resources"]["requests"]["storage"]))
         try:
-            path = self._volumes.create(name, size, reflink=storage_class["provisioner"] == SHARED)
+            path = self._volumes.create(name, size)
         except BedError as error:
             self._event(claim, "Warning", "ProvisioningFailed", f"failed to provision volume: {error.message}")
             return

@@ -1,7 +1,7 @@
 """Volumes of true size: a sparse file with a file system of its own, mounted through a loop device.
 
-Owns files, mounts and loop devices under one directory. Knows nothing of Kubernetes. The kernel here may lack project
-quotas and device-mapper, so each volume is a file system; ENOSPC then comes at the claim's size.
+Owns files, mounts and loop devices under one directory. Knows nothing of Kubernetes. One file system per volume, since a
+kernel may lack project quotas; ENOSPC then comes at the claim's size.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 from bed.errors import BedError
 
-# Below it mkfs.xfs refuses; such a volume is ext4 and has no reflinks.
-XFS_SMALLEST = 300 << 20
-SMALLEST = 8 << 20
+SMALLEST = 32 << 20  # bytes; a smaller claim gets that much
+BIG_LOG_FROM = 1 << 30  # bytes; xfs asks for a larger log on a larger volume
+FILE_SYSTEMS = ("xfs", "ext4")
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,17 @@ class Volumes:
         """Where the volume is mounted."""
         return self.directory / name
 
-    def create(self, name: str, size: int, *, reflink: bool) -> Path:
-        """Makes and mounts a volume of `size` bytes; one that exists is mounted as it is."""
+    def create(self, name: str, size: int, file_system: str = "xfs") -> Path:
+        """Makes and mounts a volume of `size` bytes; one that exists is mounted as it is. Raises BedError."""
         image = self.image(name)
         if not image.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             unfinished = image.with_suffix(".new")
             unfinished.unlink(missing_ok=True)
+            size = max(size, SMALLEST)
             with open(unfinished, "wb") as file:
-                file.truncate(max(size, SMALLEST))
-            if reflink and size >= XFS_SMALLEST:
-                _run("mkfs.xfs", "-q", "-m", "reflink=1", str(unfinished))
-            else:
-                # No reserved blocks: a claim's size is its user's. No lazy work: it would steal time from benchmarks.
-                _run("mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(unfinished))
+                file.truncate(size)
+            _run(*mkfs(file_system, size), str(unfinished))
             unfinished.rename(image)
         return self.mount(name)
 
@@ -58,38 +55,52 @@ class Volumes:
             _run("mount", "-o", "loop", str(self.image(name)), str(point))
         return point
 
+    def mount_all(self) -> None:
+        """Mounts what a stopped bed left: a kubelet that starts before would give pods the empty directories below."""
+        for name in self.names():
+            self.mount(name)
+
     def grow(self, name: str, size: int) -> None:
-        """Makes a mounted volume larger while it is in use."""
+        """Makes a mounted volume larger while it is in use. Raises BedError."""
         image, point = self.image(name), self.mount_point(name)
         if image.stat().st_size < size:
             os.truncate(image, size)
-        device, kind = _run("findmnt", "-no", "SOURCE,FSTYPE", str(point)).split()
+        device, file_system = _run("findmnt", "-no", "SOURCE,FSTYPE", str(point)).split()
         _run("losetup", "-c", device)
-        if kind == "xfs":
-            _run("xfs_growfs", str(point))
-        else:
-            _run("resize2fs", device)
+        _run(*(["xfs_growfs", str(point)] if file_system == "xfs" else ["resize2fs", device]))
 
     def delete(self, name: str) -> None:
-        """Unmounts the volume and removes its data."""
-        self.unmount(name)
+        """Unmounts the volume and removes its data. Raises BedError while it is in use."""
+        point = self.mount_point(name)
+        if os.path.ismount(point):
+            _run("umount", str(point))  # the loop device goes with the mount
         self.image(name).unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            self.mount_point(name).rmdir()
-
-    def unmount(self, name: str) -> None:
-        """Unmounts the volume; its loop device goes with the mount."""
-        point = self.mount_point(name)
-        if point.exists() and os.path.ismount(point):
-            _run("umount", str(point))
+            point.rmdir()
 
     def names(self) -> list[str]:
         """Every volume that has a file."""
         return sorted(image.stem for image in self.directory.glob("*.img"))
 
 
+def mkfs(file_system: str, size: int) -> list[str]:
+    """The command that makes a file system of `size` bytes, but for the file it is to be made on.
+
+    Raises BedError for a file system that the bed does not have.
+    """
+    if file_system == "xfs":
+        # A small log, so that a claim's size is nearly its user's; --unsupported allows claims under 300 MiB.
+        log = 16 if size >= BIG_LOG_FROM else 8
+        return ["mkfs.xfs", "-q", "--unsupported", "-l", f"size={log}m", "-m", "reflink=1,rmapbt=0"]
+    if file_system == "ext4":
+        # No reserved blocks, for the same reason. No lazy work: it would steal time from benchmarks.
+        return ["mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"]
+    raise BedError(f"there is no file system {file_system}", "one of: " + ", ".join(FILE_SYSTEMS))
+
+
 def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise BedError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise BedError(f"{' '.join(command)}: {lines[0] if lines else done.returncode}")
     return done.stdout
