@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bed import cluster
+from bed import readiness
 from bed.settings import settings
 
 from .kubectl import Kubectl, until
@@ -16,13 +16,13 @@ from .kubectl import Kubectl, until
 
 @pytest.fixture(scope="session")
 def bed_is_up() -> None:
-    if cluster.status(settings())["ready"]:
+    if readiness.status(settings())["ready"]:
         return
     assert os.environ.get("PVSERVE_REQUIRE") != "bed", "the bed is not up: make bed"
     pytest.skip("the bed is not up: make bed")
 
 
-@pytest.fixture()
+@pytest.fixture
 def kubectl(bed_is_up: None) -> Iterator[Kubectl]:
     space = Kubectl(f"bed-test-{uuid.uuid4().hex[:8]}")
     space("create", "namespace", space.namespace)

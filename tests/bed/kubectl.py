@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bed.build import binaries
+from bed.build import installed
 from bed.settings import settings
 
 
@@ -21,7 +21,7 @@ class Kubectl:
 
     def __call__(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         bed = settings()
-        kubectl = binaries(bed, lambda _text: None)["kubectl"]
+        kubectl = installed(bed)["kubectl"]
         command = [str(kubectl), "--kubeconfig", str(bed.kubeconfig), "-n", self.namespace, *args]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
         if check and done.returncode != 0:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from bed.build import binaries
+from bed.build import installed
 from bed.settings import NODE, settings
 
 from .kubectl import Kubectl, pod, until
@@ -50,7 +50,7 @@ def test_port_forward(kubectl: Kubectl) -> None:
     start(kubectl, "server")
     kubectl("exec", "server", "--", "sh", "-c", "echo hi > /tmp/x; httpd -p 8080 -h /tmp")
     bed = settings()
-    program = binaries(bed, lambda _text: None)["kubectl"]
+    program = installed(bed)["kubectl"]
     command = [str(program), "--kubeconfig", str(bed.kubeconfig), "-n", kubectl.namespace]
     with subprocess.Popen(
         [*command, "port-forward", "pod/server", ":8080"], stdout=subprocess.PIPE, text=True

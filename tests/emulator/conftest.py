@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bed import cluster
+from bed import readiness
 from bed.settings import settings
 from tests.bed.kubectl import Kubectl
 
@@ -18,7 +18,7 @@ WEBHOOKS = ("inferenceservice.serving.kserve.io", "connection-isvc.opendatahub.i
 @pytest.fixture(scope="session")
 def emulator_runs() -> None:
     """Skips without the bed, or fails where PVSERVE_REQUIRE=bed says that it must be there."""
-    if cluster.status(settings())["ready"]:
+    if readiness.status(settings())["ready"]:
         found = Kubectl("default")("get", "mutatingwebhookconfigurations", "-o", "name")
         if all(name in found for name in WEBHOOKS):
             return

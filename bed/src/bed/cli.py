@@ -10,7 +10,7 @@ import time
 
 import click
 
-from bed import cluster
+from bed import cluster, components, readiness
 from bed.errors import BedError
 from bed.settings import settings
 
@@ -26,10 +26,10 @@ def root() -> None:
 
 
 @root.command()
-@click.option("--kserve", type=click.Choice(["emulator", "none"]), default="emulator", show_default=True)
+@click.option("--kserve", type=click.Choice(["emulator", "none"]), help="A new bed has the emulator.")
 @click.option("--with", "extras", multiple=True, type=click.Choice(sorted(cluster.EXTRAS)), help="More images.")
 @click.option("--volumes-dir", help="Directory for the volumes' files, such as a tmpfs for benchmarks.")
-def up(kserve: str, extras: tuple[str, ...], volumes_dir: str | None) -> None:
+def up(kserve: str | None, extras: tuple[str, ...], volumes_dir: str | None) -> None:
     """Build what is not cached, start everything, and wait until it is ready."""
     start = time.monotonic()
     bed = settings(volumes_dir)
@@ -48,8 +48,8 @@ def down() -> None:
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def status(output: str) -> None:
     """Show what runs; exits with 0 only when everything is ready."""
-    state = cluster.status(settings())
-    print(cluster.as_json(state) if output == "json" else cluster.status_text(state), end="")
+    state = readiness.status(settings())
+    print(readiness.status_json(state) if output == "json" else readiness.status_text(state))
     sys.exit(0 if state["ready"] else 1)
 
 
@@ -68,9 +68,9 @@ def kubeconfig() -> None:
 
 def _component(action: str) -> click.Command:
     @click.command(action, help=f"{action.capitalize()} one component, for fault tests.")
-    @click.argument("name", type=click.Choice(cluster.COMPONENTS))
+    @click.argument("name", type=click.Choice(components.COMPONENTS))
     def command(name: str) -> None:
-        cluster.component(settings(), action, name)
+        cluster.component(settings(), action, name, say)
 
     return command
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from bed import processes
 from bed.errors import BedError
 from bed.settings import (
     ADDRESS,
@@ -27,7 +24,6 @@ from bed.settings import (
     Settings,
 )
 
-READY_SECONDS = 60.0
 URL = f"https://{ADDRESS}:{API_PORT}"
 
 
@@ -93,6 +89,9 @@ def commands(bed: Settings, binary: dict[str, Path]) -> dict[str, list[str | Pat
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-cluster-ip-range={SERVICE_SUBNET}",
             "--allow-privileged=true",
+            # Off by default in 1.34; with it a test can change objects at admission without a server of its own.
+            "--feature-gates=MutatingAdmissionPolicy=true",
+            "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
             "--v=1",
         ],
         "kube-controller-manager": [
@@ -130,13 +129,3 @@ def apply(bed: Settings, binary: dict[str, Path], *objects: dict[str, object]) -
     """Server-side applies objects."""
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
     kubectl(bed, binary, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=items)
-
-
-def wait(bed: Settings, what: str, component: str, good: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
-    """Waits until `good()`, as long as `component` lives. Raises BedError with the end of its log."""
-    deadline = time.monotonic() + seconds
-    while not good():
-        processes.require_alive(bed, component)
-        if time.monotonic() > deadline:
-            raise BedError(f"{what} did not happen within {seconds:.0f} s", f"less {bed.home / 'log' / component}.log")
-        time.sleep(0.1)

@@ -6,6 +6,8 @@ Owns their configuration. A second node would be a second value of `Node` with a
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from bed.settings import (
     POD_SUBNET,
     PROXY_HEALTH_PORT,
     PROXY_METRICS_PORT,
+    RUN,
     Settings,
 )
 
@@ -70,6 +73,11 @@ def commands(bed: Settings, node: Node, binary: dict[str, Path]) -> dict[str, li
     }
 
 
+def environment(binary: dict[str, Path]) -> dict[str, str]:
+    """What the components look programs up by: containerd its shim, kubelet and kube-proxy those of Debian."""
+    return {"PATH": f"{binary['containerd'].parent}:{os.environ['PATH']}:/usr/sbin:/sbin"}
+
+
 def _cni(node: Node) -> dict[str, object]:
     ranges = [[{"subnet": node.pod_subnet, "gateway": node.address}]]
     bridge = {
@@ -82,7 +90,7 @@ def _cni(node: Node) -> dict[str, object]:
             "type": "host-local",
             "ranges": ranges,
             "routes": [{"dst": "0.0.0.0/0"}],
-            "dataDir": "/run/pvserve-bed/cni",
+            "dataDir": str(RUN / "cni"),
         },
     }
     return {"cniVersion": "1.0.0", "name": "bed", "plugins": [bridge]}
@@ -92,7 +100,7 @@ def _containerd(bed: Settings, binary: dict[str, Path], cni: Path) -> str:
     """Version 3 of containerd's configuration. `restrict_oom_score_adj`: this machine may lack CAP_SYS_RESOURCE."""
     return f"""version = 3
 root = "{bed.home}/containerd"
-state = "/run/pvserve-bed/containerd"
+state = "{RUN}/containerd"
 [grpc]
   address = "{bed.containerd_socket}"
 [plugins."io.containerd.cri.v1.images".pinned_images]
@@ -100,6 +108,7 @@ state = "/run/pvserve-bed/containerd"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
   enable_unprivileged_ports = true
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["{binary["bridge"].parent}"]
     conf_dir = "{cni}"
@@ -107,7 +116,7 @@ state = "/run/pvserve-bed/containerd"
     runtime_type = "io.containerd.runc.v2"
     runtime_path = "{binary["containerd-shim-runc-v2"]}"
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-      BinaryName = "/usr/sbin/runc"
+      BinaryName = "{shutil.which("runc", path=environment(binary)["PATH"])}"
 """
 
 
@@ -130,6 +139,7 @@ def _kubelet(bed: Settings, node: Node) -> dict[str, object]:
         "containerRuntimeEndpoint": f"unix://{bed.containerd_socket}",
         "clusterDNS": [DNS_SERVICE],
         "clusterDomain": DOMAIN,
+        "resolvConf": "",  # no search domains or name servers of the machine in pods
         "enforceNodeAllocatable": [],
         "registerNode": True,
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
@@ -148,7 +158,7 @@ def _proxy(bed: Settings, node: Node) -> dict[str, object]:
         "clientConnection": {"kubeconfig": str(bed.home / "kube-proxy.kubeconfig")},
         "clusterCIDR": node.pod_subnet,
         # Pods reach each other over one bridge: without this, answers to a Service's address bypass its translation.
-        "iptables": {"masqueradeAll": True, "minSyncPeriod": "100ms"},
+        "iptables": {"masqueradeAll": True, "minSyncPeriod": "100ms", "localhostNodePorts": False},
         "conntrack": {"maxPerCore": 0},
         "healthzBindAddress": f"{node.address}:{PROXY_HEALTH_PORT}",
         "metricsBindAddress": f"127.0.0.1:{PROXY_METRICS_PORT}",

@@ -8,6 +8,8 @@ kubelet applies fsGroup to them.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 import threading
 import time
@@ -16,18 +18,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 import kubernetes
+from kubernetes.client import ApiException
 from kubernetes.utils import parse_quantity
 
 from bed.errors import BedError
-from bed.services import BLOCK, SHARED
-from bed.settings import NODE, settings
+from bed.services import BLOCK, SHARED, provisioner_ready
+from bed.settings import NODE, Settings, settings
 from bed.volumes import Volumes
 
 Object = dict[str, Any]
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
+FILE_SYSTEM = "csi.storage.k8s.io/fstype"  # a class's parameter
 MODES = {BLOCK: {"ReadWriteOnce", "ReadWriteOncePod"}, SHARED: {"ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany"}}
 RESYNC_SECONDS = 5.0
+GONE_OR_CHANGED = (404, 409)  # since it was listed: the next pass sees what is now
 log = logging.getLogger("provisioner")
 
 
@@ -40,28 +45,27 @@ class Provisioner:
         self._storage = kubernetes.client.StorageV1Api()
         self._plain = kubernetes.client.ApiClient()
         self._told: set[tuple[str, str, str]] = set()
-        self.wake = threading.Event()
+        self._wake = threading.Event()
 
-    def run(self) -> None:
-        """Mounts what was there before, then reconciles for ever."""
-        self._volumes.mount_all()
-        for what in ("list_persistent_volume_claim_for_all_namespaces", "list_persistent_volume"):
-            threading.Thread(target=self._watch, args=(getattr(self._core, what),), daemon=True).start()
-        print("ready", flush=True)
+    def run(self, bed: Settings) -> None:
+        """Reconciles for ever; says that it is ready after the first pass."""
+        for what in (self._core.list_persistent_volume_claim_for_all_namespaces, self._core.list_persistent_volume):
+            threading.Thread(target=self._watch, args=(what,), daemon=True).start()
         while True:
-            self.wake.wait(RESYNC_SECONDS)
-            self.wake.clear()
             try:
                 self.reconcile()
-            except Exception:  # noqa: BLE001 - one claim or a restarting API server must not end the loop
+                provisioner_ready(bed).write_text(str(os.getpid()))
+            except Exception:
                 log.exception("reconcile")
                 time.sleep(1)
+            self._wake.wait(RESYNC_SECONDS)
+            self._wake.clear()
 
     def _watch(self, listing: Callable[..., Any]) -> None:
         while True:
             try:
                 for _ in kubernetes.watch.Watch().stream(listing, timeout_seconds=300):
-                    self.wake.set()
+                    self._wake.set()
             except Exception as error:  # noqa: BLE001 - any cut of the stream is a reason to watch anew
                 log.warning("watch: %s", error)
                 time.sleep(1)
@@ -80,11 +84,19 @@ class Provisioner:
                 continue
             bound = claim["spec"].get("volumeName")
             if not bound:
-                self._provision(claim, storage_class, volumes)
+                self._carry_out(self._provision, claim, storage_class, volumes)
             elif bound in volumes:
-                self._expand(claim, volumes[bound])
+                self._carry_out(self._expand, claim, volumes[bound])
         for volume in volumes.values():
-            self._reclaim(volume)
+            self._carry_out(self._reclaim, volume)
+
+    def _carry_out(self, step: Callable[..., None], subject: Object, *more: Any) -> None:
+        """One step for one object: what goes wrong with it must not keep the others from theirs."""
+        try:
+            step(subject, *more)
+        except ApiException as error:
+            if error.status not in GONE_OR_CHANGED:
+                log.exception("%s", subject["metadata"]["name"])
 
     def _objects(self, answer: Any) -> list[Object]:
         return [self._plain.sanitize_for_serialization(item) for item in answer.items]
@@ -94,21 +106,20 @@ class Provisioner:
         if waits and SELECTED_NODE not in (claim["metadata"].get("annotations") or {}):
             return
         name = f"pvc-{claim['metadata']['uid']}"
-        if name in volumes or claim["spec"].get("dataSource") or claim["spec"].get("dataSourceRef"):
+        if name in volumes:
             return
-        wrong = set(claim["spec"]["accessModes"]) - MODES[storage_class["provisioner"]]
-        if wrong:
-            reason = f"failed to provision volume: access mode {', '.join(sorted(wrong))} is not supported"
-            self._event(claim, "Warning", "ProvisioningFailed", reason)
+        reason = unsupported(claim, storage_class)
+        if reason:
+            self._event(claim, "Warning", "ProvisioningFailed", f"failed to provision volume: {reason}")
             return
         self._event(claim, "Normal", "Provisioning", "External provisioner is provisioning volume for claim")
         size = int(parse_quantity(claim["spec"]["resources"]["requests"]["storage"]))
         try:
-            path = self._volumes.create(name, size)
+            path = self._volumes.create(name, size, (storage_class.get("parameters") or {}).get(FILE_SYSTEM, "xfs"))
         except BedError as error:
             self._event(claim, "Warning", "ProvisioningFailed", f"failed to provision volume: {error.message}")
             return
-        self._core.create_persistent_volume(_volume(name, claim, storage_class, str(path)))
+        self._core.create_persistent_volume(volume_for(name, claim, storage_class, str(path)))
         self._event(claim, "Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {name}")
 
     def _expand(self, claim: Object, volume: Object) -> None:
@@ -134,10 +145,7 @@ class Provisioner:
         self._event(claim, "Normal", "FileSystemResizeSuccessful", "volume and file system were expanded")
 
     def _reclaim(self, volume: Object) -> None:
-        annotations = volume["metadata"].get("annotations") or {}
-        if annotations.get(PROVISIONED_BY) not in MODES or (volume.get("status") or {}).get("phase") != "Released":
-            return
-        if volume["spec"]["persistentVolumeReclaimPolicy"] != "Delete":
+        if not to_delete(volume):
             return
         name = volume["metadata"]["name"]
         try:
@@ -155,17 +163,12 @@ class Provisioner:
             return
         self._told.add(known)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        subject = {key: metadata[key] for key in ("namespace", "name", "uid")}
         self._core.create_namespaced_event(
             metadata["namespace"],
             {
                 "metadata": {"generateName": f"{metadata['name']}."},
-                "involvedObject": {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "namespace": metadata["namespace"],
-                    "name": metadata["name"],
-                    "uid": metadata["uid"],
-                },
+                "involvedObject": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **subject},
                 "type": kind,
                 "reason": reason,
                 "message": message,
@@ -177,9 +180,34 @@ class Provisioner:
         )
 
 
-def _volume(name: str, claim: Object, storage_class: Object, path: str) -> Object:
+def unsupported(claim: Object, storage_class: Object) -> str:
+    """Why no volume can be made for this claim; "" if one can."""
+    spec = claim["spec"]
+    wrong = sorted(set(spec["accessModes"]) - MODES[storage_class["provisioner"]])
+    if wrong:
+        return f"access mode {', '.join(wrong)} is not supported"
+    if spec.get("volumeMode") == "Block":
+        return "volume mode Block is not supported"
+    if spec.get("dataSource") or spec.get("dataSourceRef"):
+        return "data sources are not supported"
+    return ""
+
+
+def to_delete(volume: Object) -> bool:
+    """Whether this is a volume of the bed's whose claim is gone, under `Delete`."""
+    return (
+        (volume["metadata"].get("annotations") or {}).get(PROVISIONED_BY) in MODES
+        and (volume.get("status") or {}).get("phase") == "Released"
+        and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+        and not volume["metadata"].get("deletionTimestamp")
+    )
+
+
+def volume_for(name: str, claim: Object, storage_class: Object, path: str) -> Object:
+    """The PersistentVolume for a claim, as external-provisioner writes it: bound to that claim, on this node."""
     metadata = claim["metadata"]
     term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}
+    subject = {key: metadata[key] for key in ("namespace", "name", "uid")}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -192,22 +220,20 @@ def _volume(name: str, claim: Object, storage_class: Object, path: str) -> Objec
             "volumeMode": "Filesystem",
             "local": {"path": path},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "namespace": metadata["namespace"],
-                "name": metadata["name"],
-                "uid": metadata["uid"],
-            },
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **subject},
         },
     }
 
 
 def main() -> None:
     """The process `provisioner` of the bed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an orderly end: the client removes its files
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     kubernetes.config.load_kube_config()
-    Provisioner(Volumes(settings().volumes)).run()
+    bed = settings()
+    volumes = Volumes(bed.volumes)
+    volumes.mount_all()
+    Provisioner(volumes).run(bed)
 
 
 if __name__ == "__main__":

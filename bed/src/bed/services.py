@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bed.settings import (
     ADDRESS,
-    DNS_HEALTH_PORT,
     DNS_PORT,
+    DNS_READY_PORT,
     DNS_SERVICE,
     DOMAIN,
     S3_PORT,
@@ -31,19 +31,12 @@ def commands(bed: Settings, binary: dict[str, Path]) -> dict[str, tuple[list[str
     corefile.write_text(_corefile(bed))
     access, secret = s3_keys(bed)
     (bed.home / "s3").mkdir(exist_ok=True)
-    s3 = [
-        binary["versitygw"],
-        "--port",
-        f"{ADDRESS}:{S3_PORT}",
-        "--access-log",
-        s3_access_log(bed),
-        "posix",
-        bed.home / "s3",
-    ]
+    s3: list[str | Path] = [binary["versitygw"], "--port", f"{ADDRESS}:{S3_PORT}", "--access-log", s3_access_log(bed)]
+    s3 += ["posix", bed.home / "s3"]
     return {
         "coredns": ([binary["coredns"], "-conf", corefile], {}),
         "versitygw": (s3, {"ROOT_ACCESS_KEY": access, "ROOT_SECRET_KEY": secret}),
-        "provisioner": ([sys.executable, "-m", "bed.provisioner"], {"KUBECONFIG": str(bed.kubeconfig)}),
+        "provisioner": ([sys.executable, "-P", "-m", "bed.provisioner"], {"KUBECONFIG": str(bed.kubeconfig)}),
     }
 
 
@@ -62,16 +55,28 @@ def s3_access_log(bed: Settings) -> Path:
     return bed.home / "log" / "s3-access.log"
 
 
+def provisioner_ready(bed: Settings) -> Path:
+    """The provisioner writes its pid here after its first look at the cluster."""
+    return bed.home / "provisioner.ready"
+
+
 def _corefile(bed: Settings) -> str:
-    return f""".:{DNS_PORT} {{
+    """The cluster's names, and "no such name" for all others: the bed has no way out."""
+    return f"""{DOMAIN}:{DNS_PORT} in-addr.arpa:{DNS_PORT} {{
     bind {ADDRESS}
     errors
-    health 127.0.0.1:{DNS_HEALTH_PORT}
+    ready 127.0.0.1:{DNS_READY_PORT}
     kubernetes {DOMAIN} in-addr.arpa {{
         kubeconfig {bed.kubeconfig}
         pods insecure
     }}
     cache 5
+}}
+.:{DNS_PORT} {{
+    bind {ADDRESS}
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
 }}
 """
 
@@ -92,13 +97,13 @@ def objects() -> list[dict[str, object]]:
 def _service(
     namespace: str, name: str, address: str | None, ports: list[tuple[str, str, int, int]]
 ) -> list[dict[str, object]]:
-    metadata = {"name": name, "namespace": namespace}
+    metadata: dict[str, object] = {"name": name, "namespace": namespace}
     listed = [{"name": port[0], "protocol": port[1], "port": port[2], "targetPort": port[3]} for port in ports]
     spec: dict[str, object] = {"ports": listed} | ({"clusterIP": address} if address else {})
-    slice_ = {
+    slice_: dict[str, object] = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": metadata | {"labels": {"kubernetes.io/service-name": name}},
+        "metadata": {**metadata, "labels": {"kubernetes.io/service-name": name}},
         "addressType": "IPv4",
         "ports": [{"name": port[0], "protocol": port[1], "port": port[3]} for port in ports],
         "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}],

@@ -27,7 +27,7 @@ SCHEDULER_PORT = 10259
 PROXY_HEALTH_PORT = 10256
 PROXY_METRICS_PORT = 10249
 DNS_PORT = 10053
-DNS_HEALTH_PORT = 10054
+DNS_READY_PORT = 10054
 S3_PORT = 7070
 KSERVE_WEBHOOK_PORT = 19443
 ODH_WEBHOOK_PORT = 19444
@@ -43,7 +43,7 @@ PORTS = {
     "kube-proxy health": (ADDRESS, PROXY_HEALTH_PORT),
     "kube-proxy metrics": ("127.0.0.1", PROXY_METRICS_PORT),
     "coredns": (ADDRESS, DNS_PORT),
-    "coredns health": ("127.0.0.1", DNS_HEALTH_PORT),
+    "coredns readiness": ("127.0.0.1", DNS_READY_PORT),
     "versitygw": (ADDRESS, S3_PORT),
     "kserve-emulator": (ADDRESS, KSERVE_WEBHOOK_PORT),
     "odh-webhook": (ADDRESS, ODH_WEBHOOK_PORT),
@@ -51,7 +51,9 @@ PORTS = {
 
 NODE = "node1"
 SYSTEM_NAMESPACE = "bed-system"
-S3_BUCKET_OWNER = "bed"
+RUN = Path(
+    "/run/pvserve-bed"
+)  # what does not outlive a reboot; short, since a socket's path has 107 characters at most
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,16 @@ class Settings:
 
     @property
     def containerd_socket(self) -> Path:
-        """Where containerd listens; /run, since a socket's path may have 107 characters at most."""
-        return Path("/run/pvserve-bed/containerd.sock")
+        """Where containerd listens."""
+        return RUN / "containerd.sock"
 
 
 def settings(volumes: str | None = None) -> Settings:
-    """From BED_HOME, BED_CACHE and `--volumes-dir`; a bed that is up keeps the directory it was started with."""
+    """From BED_HOME, BED_CACHE and `--volumes-dir`; without the last, where this bed's volumes are already."""
     home = Path(os.environ.get("BED_HOME", "/var/lib/pvserve-bed"))
     cache = Path(os.environ.get("BED_CACHE", "/var/cache/pvserve-bed"))
     kept = home / "volumes-dir"
-    if volumes is None and kept.exists():
-        volumes = kept.read_text().strip()
-    return Settings(home, cache, Path(volumes) if volumes else home / "volumes")
+    if volumes:
+        # A directory of the bed's own inside, since `bed down` removes it.
+        return Settings(home, cache, Path(volumes).absolute() / "pvserve-bed")
+    return Settings(home, cache, Path(kept.read_text()) if kept.exists() else home / "volumes")

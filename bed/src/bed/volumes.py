@@ -1,7 +1,7 @@
 """Volumes of true size: a sparse file with a file system of its own, mounted through a loop device.
 
-Owns files, mounts and loop devices under one directory. Knows nothing of Kubernetes. One file system per volume, since a
-kernel may lack project quotas; ENOSPC then comes at the claim's size.
+Owns files, mounts and loop devices under one directory. Knows nothing of Kubernetes. One file system per volume, since
+a kernel may lack project quotas; ENOSPC then comes at the claim's size.
 """
 
 from __future__ import annotations
