@@ -29,4 +29,4 @@ def kubectl(bed_is_up: None) -> Iterator[Kubectl]:
     space("label", "namespace", space.namespace, "pod-security.kubernetes.io/enforce=restricted")
     until("its account exists", lambda: "NotFound" not in space("get", "serviceaccount", "default", check=False))
     yield space
-    space("delete", "namespace", space.namespace, "--wait=false")
+    space("delete", "namespace", space.namespace, "--wait=false", "--ignore-not-found")

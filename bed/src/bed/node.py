@@ -49,7 +49,10 @@ def write_files(bed: Settings, node: Node, binary: dict[str, Path]) -> None:
     (cni / "10-bed.conflist").write_text(json.dumps(_cni(node)))
     (bed.home / "containerd.toml").write_text(_containerd(bed, binary, cni))
     (bed.home / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(bed, node)))
-    (bed.home / "kube-proxy.yaml").write_text(yaml.safe_dump(_proxy(bed, node)))
+    proxy = bed.home / "kube-proxy.yaml"
+    text = yaml.safe_dump(_proxy(bed, node))
+    if not proxy.exists() or proxy.read_text() != text:  # kube-proxy ends whenever its file is written
+        proxy.write_text(text)
 
 
 def commands(bed: Settings, node: Node, binary: dict[str, Path]) -> dict[str, list[str | Path]]:

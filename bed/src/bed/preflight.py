@@ -48,7 +48,7 @@ def check_room(bed: Settings, *, built: bool) -> None:
     """Everything that a bed needs and another program may hold: disk, ports, addresses, kernel features."""
     check_disk(bed, built=built)
     _check_kernel()
-    _check_ports()
+    check_ports()
     routes = subprocess.run(["ip", "-j", "route", "show"], capture_output=True, text=True, check=True).stdout
     taken = overlapping(json.loads(routes))
     if taken:
@@ -121,7 +121,7 @@ def _has_file_system(name: str) -> bool:
     return name in Path("/proc/filesystems").read_text().split()
 
 
-def _check_ports() -> None:
+def check_ports() -> None:
     """Every port is free; says who holds one that is not."""
     for what, (address, port) in PORTS.items():
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM) if what == "coredns" else (socket.SOCK_STREAM,):

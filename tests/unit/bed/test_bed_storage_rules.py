@@ -1,0 +1,80 @@
+"""What the provisioner answers to a claim, and when it deletes a volume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bed.errors import BedError
+from bed.provisioner import to_delete, unsupported, volume_for
+from bed.services import BLOCK, SHARED
+from bed.volumes import mkfs
+
+CLAIM: dict[str, Any] = {
+    "metadata": {"name": "model", "namespace": "llm", "uid": "u-1"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "20Gi"}}},
+}
+
+
+def claim(**spec: Any) -> dict[str, Any]:
+    return CLAIM | {"spec": CLAIM["spec"] | spec}
+
+
+def storage_class(provisioner: str = BLOCK, **more: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "gp3-csi"}, "provisioner": provisioner, **more}
+
+
+@pytest.mark.parametrize(
+    ("provisioner", "modes", "reason"),
+    [
+        (BLOCK, ["ReadWriteOnce"], ""),
+        (BLOCK, ["ReadWriteOncePod"], ""),
+        (BLOCK, ["ReadWriteMany"], "access mode ReadWriteMany is not supported"),
+        (BLOCK, ["ReadWriteOnce", "ReadOnlyMany"], "access mode ReadOnlyMany is not supported"),
+        (SHARED, ["ReadWriteMany", "ReadOnlyMany"], ""),
+        (SHARED, ["ReadWriteOncePod"], "access mode ReadWriteOncePod is not supported"),
+    ],
+)
+def test_access_modes_of_the_classes(provisioner: str, modes: list[str], reason: str) -> None:
+    assert unsupported(claim(accessModes=modes), storage_class(provisioner)) == reason
+
+
+def test_what_the_bed_cannot_make_is_said() -> None:
+    assert unsupported(claim(volumeMode="Block"), storage_class()) == "volume mode Block is not supported"
+    source = {"kind": "VolumeSnapshot", "name": "s"}
+    assert unsupported(claim(dataSource=source), storage_class()) == "data sources are not supported"
+
+
+def test_a_volume_is_bound_to_its_claim_and_keeps_the_classs_policy() -> None:
+    spec = volume_for("pvc-u-1", CLAIM, storage_class(reclaimPolicy="Retain"), "/volumes/pvc-u-1")["spec"]
+    assert spec["claimRef"] | {"uid": "u-1", "name": "model", "namespace": "llm"} == spec["claimRef"]
+    assert spec["capacity"] == {"storage": "20Gi"}
+    assert spec["persistentVolumeReclaimPolicy"] == "Retain"
+    assert volume_for("pvc-u-1", CLAIM, storage_class(), "/v")["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+
+
+@pytest.mark.parametrize(
+    ("by", "phase", "policy", "deletes"),
+    [
+        (BLOCK, "Released", "Delete", True),
+        (SHARED, "Released", "Delete", True),
+        (BLOCK, "Released", "Retain", False),
+        (BLOCK, "Bound", "Delete", False),
+        ("ebs.csi.aws.com", "Released", "Delete", False),
+    ],
+)
+def test_only_released_volumes_of_the_bed_are_deleted(by: str, phase: str, policy: str, deletes: bool) -> None:
+    volume: dict[str, Any] = {
+        "metadata": {"name": "pvc-1", "annotations": {"pv.kubernetes.io/provisioned-by": by}},
+        "spec": {"persistentVolumeReclaimPolicy": policy},
+        "status": {"phase": phase},
+    }
+    assert to_delete(volume) is deletes
+    assert not to_delete(volume | {"metadata": {"name": "by-hand"}})
+
+
+def test_a_file_system_that_the_bed_does_not_have_is_named() -> None:
+    assert mkfs("ext4", 1 << 30)[0] == "mkfs.ext4"
+    with pytest.raises(BedError, match="no file system btrfs"):
+        mkfs("btrfs", 1 << 30)
