@@ -77,3 +77,32 @@ def test_pod_security_is_enforced(kubectl: Kubectl) -> None:
     bare |= {"spec": {"containers": [{"name": "c", "image": "bed.local/busybox:1"}]}}
     out = kubectl("apply", "-f", "-", stdin=json.dumps(bare), check=False)
     assert 'violates PodSecurity "restricted' in out
+
+
+def test_a_pod_reaches_the_api_server_with_its_own_account(kubectl: Kubectl) -> None:
+    kubectl("create", "role", "reader", "--verb=get", "--resource=configmaps")
+    kubectl("create", "rolebinding", "reader", "--role=reader", f"--serviceaccount={kubectl.namespace}:default")
+    start(kubectl, "client")
+    ask = (
+        "cd /var/run/secrets/kubernetes.io/serviceaccount; wget --no-check-certificate -qO-"
+        ' --header "Authorization: Bearer $(cat token)"'
+        " https://kubernetes.default.svc/api/v1/namespaces/$(cat namespace)/"
+    )
+    until(
+        "its role lets it read",
+        lambda: (
+            "BEGIN" in kubectl("exec", "client", "--", "sh", "-c", ask + "configmaps/kube-root-ca.crt", check=False)
+        ),
+    )
+    assert "403" in kubectl("exec", "client", "--", "sh", "-c", ask + "secrets", check=False)
+
+
+def test_statistics_need_the_right_to_read_them(kubectl: Kubectl) -> None:
+    path = f"/api/v1/nodes/{NODE}/proxy/stats/summary"
+    account = f"system:serviceaccount:{kubectl.namespace}:default"
+    assert "forbidden" in kubectl("get", "--raw", path, "--as", account, check=False)
+
+
+def test_names_outside_do_not_exist_and_do_not_hang(kubectl: Kubectl) -> None:
+    start(kubectl, "client")
+    assert "NXDOMAIN" in kubectl("exec", "client", "--", "nslookup", "huggingface.co", check=False)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
+
+from bed.services import BLOCK
+from bed.settings import settings
+from bed.volumes import Volumes
 
 from .kubectl import Kubectl, claim, pod, until
 
@@ -78,3 +85,51 @@ def test_a_volume_grows_while_it_is_in_use(kubectl: Kubectl, storage_class: str,
     until("the claim says so", lambda: kubectl.get("pvc", "model")["status"]["capacity"]["storage"] == f"{larger}Mi")
     blocks = kubectl("exec", "writer", "--", "df", "-k", "/model").splitlines()[-1].split()[1]
     assert int(blocks) > larger * 1024 * 0.8
+
+
+def test_a_retained_volume_keeps_its_data_for_another_claim(kubectl: Kubectl) -> None:
+    kubectl.apply(claim("model", "64Mi"), pod("writer", {"model": "model"}))
+    until("the pod runs", lambda: running(kubectl, "writer"))
+    kubectl("exec", "writer", "--", "sh", "-c", "echo kept > /model/x")
+    volume = kubectl.get("pvc", "model")["spec"]["volumeName"]
+    kubectl("patch", "pv", volume, "-p", '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}')
+    kubectl("delete", "pod", "writer", "--force")
+    kubectl("delete", "pvc", "model")
+    until("it is Released", lambda: phase(kubectl, "pv", volume) == "Released")
+    kubectl("patch", "pv", volume, "-p", '{"spec":{"claimRef":null,"persistentVolumeReclaimPolicy":"Delete"}}')
+    again = claim("again", "64Mi")
+    again["spec"]["volumeName"] = volume
+    kubectl.apply(again, pod("reader", {"again": "again"}))
+    until("the other pod runs", lambda: running(kubectl, "reader"))
+    assert kubectl("exec", "reader", "--", "cat", "/again/x") == "kept\n"
+
+
+def test_a_deleted_volumes_bytes_are_gone_from_the_disk(kubectl: Kubectl) -> None:
+    kubectl.apply(claim("model", "64Mi", "nfs-rwx"))
+    until("it is bound", lambda: phase(kubectl, "pvc", "model") == "Bound")
+    volumes = Volumes(settings().volumes)
+    name = kubectl.get("pvc", "model")["spec"]["volumeName"]
+    assert volumes.mount_point(name).is_mount()
+    kubectl("delete", "pvc", "model")
+    until("its file is gone", lambda: not volumes.image(name).exists() and not volumes.mount_point(name).exists())
+    assert name not in subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_class_may_ask_for_ext4_with_its_lost_and_found(kubectl: Kubectl) -> None:
+    name = f"{kubectl.namespace}-ext4"
+    ext4 = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}}
+    ext4 |= {"provisioner": BLOCK, "parameters": {"csi.storage.k8s.io/fstype": "ext4"}}
+    try:
+        kubectl.apply(ext4, claim("model", "64Mi", name), pod("writer", {"model": "model"}))
+        until("the pod runs", lambda: running(kubectl, "writer"))
+        assert "lost+found" in kubectl("exec", "writer", "--", "ls", "/model")
+    finally:
+        kubectl("delete", "storageclass", name)
+
+
+def test_clones_within_a_volume_take_no_room(kubectl: Kubectl) -> None:
+    kubectl.apply(claim("shared", "64Mi", "nfs-rwx"))
+    until("it is bound", lambda: phase(kubectl, "pvc", "shared") == "Bound")
+    point = Volumes(settings().volumes).mount_point(kubectl.get("pvc", "shared")["spec"]["volumeName"])
+    (point / "model").write_bytes(os.urandom(30 << 20))
+    subprocess.run(["cp", "--reflink=always", point / "model", point / "clone"], check=True)  # two would not fit
