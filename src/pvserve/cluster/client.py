@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from pvserve.cluster import exec as execution
+from pvserve.cluster import kserve
 from pvserve.cluster import request as asking
 from pvserve.cluster.exec import ExecStream, Result, open_exec
 from pvserve.cluster.failures import Conflict, NotFound, Response, as_unknown
 from pvserve.cluster.forward import Tunnel, open_tunnel
-from pvserve.cluster.kinds import KNOWN, Resource
+from pvserve.cluster.kinds import KNOWN, Resource, api_path
 from pvserve.cluster.login import logging_in
 from pvserve.cluster.reach import PodReach
 from pvserve.cluster.request import PatchType, Request, on
@@ -60,6 +61,20 @@ class Cluster:
     def version(self) -> str:
         """The server's version, as v1.34.4."""
         return str(self._rest.json(Request("GET", "/version", subject="the server's version"))["gitVersion"])
+
+    def serves(self, api_version: str) -> bool | Unknown:
+        """Whether the cluster has this API group and version."""
+        try:
+            self._rest.json(Request("GET", api_path(api_version), subject=api_version, kind=api_version))
+        except NotFound:
+            return False
+        except NotAllowed as error:
+            return as_unknown(error)
+        return True
+
+    def storage_initializer_image(self) -> str:
+        """KServe's own image for fetching models. Raises Refused where it cannot be found out."""
+        return kserve.storage_initializer_image(self)
 
     def get(self, api_version: str, kind: str, name: str, namespace: str = "") -> Json:
         """One object. Raises NotFound."""

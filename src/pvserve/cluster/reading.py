@@ -1,0 +1,198 @@
+"""Reads what one plan needs to know into `Facts`.
+
+Owns which objects are asked for, and that "not allowed to look" becomes `Unknown`. Must not decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pvserve.cluster.client import Cluster
+from pvserve.cluster.failures import NotFound, as_unknown
+from pvserve.cluster.kserve import read_kserve
+from pvserve.cluster.pods import alive, free_bytes, holders
+from pvserve.errors import NotAllowed
+from pvserve.facts import (
+    ClaimFacts,
+    ConnectionKind,
+    Facts,
+    FactsQuery,
+    Holder,
+    NamespaceFacts,
+    Object,
+    Unknown,
+    name,
+    namespace,
+)
+from pvserve.facts import annotations as annotations_of
+
+PARALLEL = 8  # requests at a time
+SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
+RUNTIME = ("serving.kserve.io/v1alpha1", "ServingRuntime")
+CLUSTER_RUNTIME = ("serving.kserve.io/v1alpha1", "ClusterServingRuntime")
+CLAIM = ("v1", "PersistentVolumeClaim")
+STORAGE_CLASS = ("storage.k8s.io/v1", "StorageClass")
+CONNECTION = "opendatahub.io/connections"
+# opendatahub-operator pkg/webhook/utils.go: the protocol first, then the deprecated reference to a connection type.
+CONNECTION_TYPES: tuple[tuple[str, dict[str, ConnectionKind]], ...] = (
+    ("opendatahub.io/connection-type-protocol", {"s3": "s3", "uri": "uri", "oci": "oci"}),
+    ("opendatahub.io/connection-type-ref", {"s3": "s3", "uri-v1": "uri", "oci-v1": "oci"}),
+)
+
+T = TypeVar("T")
+Found = Object | Unknown | None
+
+
+def read_facts(cluster: Cluster, query: FactsQuery) -> Facts:
+    """One reading of the cluster; several requests at a time, about as many as `query` has names and rights.
+
+    Raises Temporary when the cluster cannot be reached, NotAllowed("NotLoggedIn") when it does not know us.
+    """
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="read") as pool:
+        first = _First(cluster, query, pool)
+        origin, service, claim = first.origin.result(), first.service.result(), first.claim.result()
+        classes = first.classes.result()
+        start = origin if query.origin else service
+        runtime = pool.submit(_origin_runtime, cluster, query, origin)
+        connection = pool.submit(_connection, cluster, start)
+        pods = pool.submit(_runtime_pods, cluster, origin)
+        claimed = pool.submit(_claim, cluster, query, claim, classes)
+        return Facts(
+            server_version=first.version.result(),
+            namespace=NamespaceFacts(query.namespace, first.namespace.result()),
+            kserve=first.kserve.result(),
+            claim=claimed.result(),
+            storage_classes=classes,
+            origin_service=origin,
+            origin_runtime=runtime.result(),
+            service=service,
+            runtime=first.runtime.result(),
+            connection=connection.result(),
+            runtime_pods=pods.result(),
+            rights={right: asked.result() for right, asked in first.rights.items()},
+        )
+
+
+class _First:
+    """What can be asked at once; the rest depends on the answers."""
+
+    def __init__(self, cluster: Cluster, query: FactsQuery, pool: ThreadPoolExecutor) -> None:
+        def find(kind: tuple[str, str], wanted: str, where: str) -> Future[Found]:
+            return pool.submit(_find, cluster, kind, wanted, where)
+
+        origin_namespace, origin_name = query.origin or ("", "")
+        self.claim = find(CLAIM, query.claim, query.namespace)
+        self.origin = find(SERVICE, origin_name, origin_namespace)
+        self.service = find(SERVICE, query.service, query.namespace)
+        self.classes = pool.submit(cluster.find_all, *STORAGE_CLASS)
+        self.namespace = find(("v1", "Namespace"), query.namespace, "")
+        self.runtime = find(RUNTIME, query.runtime, query.namespace)
+        self.kserve = pool.submit(read_kserve, cluster, query.kserve_namespaces)
+        self.version = pool.submit(_readable, cluster.version)
+        self.rights = {right: pool.submit(cluster.can, right) for right in query.rights}
+
+
+def _find(cluster: Cluster, kind: tuple[str, str], wanted: str, where: str) -> Found:
+    return cluster.find(*kind, wanted, where) if wanted else None
+
+
+def _readable(read: Callable[[], T]) -> T | Unknown:
+    try:
+        return read()
+    except (NotAllowed, NotFound) as error:
+        return as_unknown(error)
+
+
+def _claim(cluster: Cluster, query: FactsQuery, claim: Found, classes: tuple[Object, ...] | Unknown) -> ClaimFacts:
+    if isinstance(claim, Unknown):
+        return ClaimFacts(query.claim, claim, claim, claim, claim, claim, claim)
+    if claim is None:
+        return ClaimFacts(query.claim, None, elsewhere=_elsewhere(cluster, query))
+    spec: Any = claim["spec"]
+    pods = cluster.find_all("v1", "Pod", query.namespace)
+    held = pods if isinstance(pods, Unknown) else holders(pods, query.claim)
+    return ClaimFacts(
+        query.claim,
+        claim,
+        volume=_find(cluster, ("v1", "PersistentVolume"), spec.get("volumeName") or "", ""),
+        storage_class=_class(cluster, spec.get("storageClassName") or "", classes),
+        holders=held,
+        elsewhere=Unknown("the claim is here, so nobody looked elsewhere"),
+        free_bytes=_free_bytes(cluster, query, held),
+    )
+
+
+def _class(cluster: Cluster, wanted: str, classes: tuple[Object, ...] | Unknown) -> Found:
+    if isinstance(classes, Unknown):
+        return _find(cluster, STORAGE_CLASS, wanted, "")
+    return next((item for item in classes if name(item) == wanted), None)
+
+
+def _elsewhere(cluster: Cluster, query: FactsQuery) -> tuple[str, ...] | Unknown:
+    """Other namespaces with a claim of this name: a claim cannot be mounted from there."""
+    if not query.claim:
+        return ()
+    found = cluster.find_all(*CLAIM, field_selector=f"metadata.name={query.claim}")
+    if isinstance(found, Unknown):
+        return found
+    return tuple(sorted(namespace(claim) for claim in found if namespace(claim) != query.namespace))
+
+
+def _free_bytes(cluster: Cluster, query: FactsQuery, held: tuple[Holder, ...] | Unknown) -> int | Unknown:
+    """As the kubelet of a pod that mounts the claim says; nothing is run in anybody's pod."""
+    if isinstance(held, Unknown):
+        return held
+    node = next((holder.node for holder in held if holder.phase == "Running"), "")
+    if not node:
+        return Unknown("no running pod mounts the claim")
+    answer = cluster.raw("GET", f"/api/v1/nodes/{node}/proxy/stats/summary")
+    if answer.status == 403:
+        return Unknown("kubelet statistics need the right to get nodes/proxy", "forbidden")
+    free = free_bytes(answer.json(), query.namespace, query.claim) if answer.status == 200 else None
+    return Unknown(f"the kubelet of {node} says nothing about the claim") if free is None else free
+
+
+def _origin_runtime(cluster: Cluster, query: FactsQuery, origin: Found) -> Found:
+    """The runtime by name: one of the service's namespace goes before one of the cluster, as in KServe."""
+    where, wanted = query.namespace, query.origin_runtime
+    if query.origin:
+        if origin is None or isinstance(origin, Unknown):
+            return origin
+        predictor = origin["spec"].get("predictor") or {}
+        where, wanted = namespace(origin), str((predictor.get("model") or {}).get("runtime") or "")
+    found = _find(cluster, RUNTIME, wanted, where)
+    return found if found is not None else _find(cluster, CLUSTER_RUNTIME, wanted, "")
+
+
+def _runtime_pods(cluster: Cluster, origin: Found) -> tuple[Object, ...] | Unknown:
+    if origin is None or isinstance(origin, Unknown):
+        return origin or ()
+    selector = f"serving.kserve.io/inferenceservice={name(origin)},component=predictor"
+    pods = cluster.find_all("v1", "Pod", namespace(origin), label_selector=selector)
+    return pods if isinstance(pods, Unknown) else alive(pods)
+
+
+def _connection(cluster: Cluster, service: Found) -> ConnectionKind | Unknown:
+    """The type of the secret that the service's connection names; of the secret, metadata alone is read.
+
+    A secret that says no known type is treated by the webhook like one that is gone.
+    """
+    if service is None or isinstance(service, Unknown):
+        return service or "none"
+    secret = annotations_of(service).get(CONNECTION, "")
+    if not secret:
+        return "none"
+    found = cluster.find_metadata("v1", "Secret", secret, namespace(service))
+    if isinstance(found, Unknown):
+        return found
+    return "gone" if found is None else connection_kind(found)
+
+
+def connection_kind(secret: Object) -> ConnectionKind:
+    """By the first of its type annotations that is set."""
+    for annotation, kinds in CONNECTION_TYPES:
+        if annotations_of(secret).get(annotation):
+            return kinds.get(annotations_of(secret)[annotation], "gone")
+    return "gone"
