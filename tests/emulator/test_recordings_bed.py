@@ -130,7 +130,7 @@ def key_of(item: Object) -> Key:
 def normal(item: Object, namespace: str) -> Object:
     """An object without names, hashes and times that differ from run to run."""
     text = json.dumps(item).replace(namespace, "NAMESPACE").replace("bed.local", "rig.local")
-    pod_name = r"(granite-(?:predictor|transformer)(?:-worker)?)-[0-9a-f]{8,10}(?:-[a-z0-9]{5})?(-?)\b"
+    pod_name = r"(granite-(?:predictor|transformer)(?:-worker)?)-[0-9a-f]{6,10}(?:-[a-z0-9]{5})?(-?)\b"
     result: Object = json.loads(re.sub(pod_name, r"\1-HASH\2", text))
     metadata = result["metadata"]
     for key in ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"):
