@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pvserve.facts import Object, Unknown, annotations, name, namespace
+from pvserve.facts import Object, Unknown, annotations_of, name, namespace
 from pvserve.spec.place import parse_place
 
 MODELS_ANNOTATION = "pvserve.io/models"
@@ -120,7 +120,7 @@ def _mounting(pods: Iterable[Object]) -> dict[tuple[str, str], tuple[str, ...]]:
 
 def _models(claim: Object, users: Mapping[str, list[str]]) -> tuple[ModelRow, ...]:
     try:
-        recorded: dict[str, Any] = json.loads(annotations(claim).get(MODELS_ANNOTATION, "{}"))
+        recorded: dict[str, Any] = json.loads(annotations_of(claim).get(MODELS_ANNOTATION, "{}"))
     except ValueError:
         recorded = {}
     return tuple(

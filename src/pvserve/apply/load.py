@@ -15,7 +15,7 @@ from pvserve.apply.lease import Held, writing
 from pvserve.cluster import Cluster
 from pvserve.errors import Interrupted, Temporary
 from pvserve.events import Listener, StepState
-from pvserve.facts import annotations, name
+from pvserve.facts import annotations_of, name
 from pvserve.model import Listing
 from pvserve.mount import mounted
 from pvserve.plan.steps import Load
@@ -65,7 +65,7 @@ def _refuse_lost(held: Held, step: Load) -> None:
 def _record(cluster: Cluster, step: Load, loaded: Loaded) -> None:
     """Notes on the claim what lies where, so that the next plan knows without a pod."""
     claim = cluster.get("v1", "PersistentVolumeClaim", step.claim, cluster.namespace)
-    models: dict[str, Any] = json.loads(annotations(claim).get(MODELS_ANNOTATION, "{}"))
+    models: dict[str, Any] = json.loads(annotations_of(claim).get(MODELS_ANNOTATION, "{}"))
     models[step.path] = {
         "manifest": loaded.manifest_digest,
         "bytes": loaded.manifest.bytes,

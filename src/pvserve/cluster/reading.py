@@ -23,10 +23,10 @@ from pvserve.facts import (
     NamespaceFacts,
     Object,
     Unknown,
+    annotations_of,
     name,
     namespace,
 )
-from pvserve.facts import annotations as annotations_of
 
 PARALLEL = 8  # requests at a time
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")

@@ -4,7 +4,7 @@ Owns the fact types; built only by `pvserve.cluster`, or from a YAML file in tes
 `Unknown(why)` is a value: forbidden or unreachable never reads as absent.
 """
 
-from pvserve.facts.objects import Object, annotations, key, labels, name, namespace, ref
+from pvserve.facts.objects import Object, annotations_of, key, labels, name, namespace, ref
 from pvserve.facts.query import KSERVE_NAMESPACES, FactsQuery
 from pvserve.facts.state import (
     ClaimFacts,
@@ -30,7 +30,7 @@ __all__ = [
     "Object",
     "Right",
     "Unknown",
-    "annotations",
+    "annotations_of",
     "key",
     "known",
     "labels",

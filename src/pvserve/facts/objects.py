@@ -31,7 +31,7 @@ def namespace(obj: Object) -> str:
     return str(obj["metadata"].get("namespace", ""))
 
 
-def annotations(obj: Object) -> Mapping[str, str]:
+def annotations_of(obj: Object) -> Mapping[str, str]:
     """`metadata.annotations`, empty when absent."""
     return obj["metadata"].get("annotations") or {}
 

@@ -77,8 +77,10 @@ class Load:
     bytes: int
     files: int
     manifest_digest: str  # of the source at planning time
-    via: str = "auto"
+    via: Literal["auto", "pod", "port-forward", "exec"] = "auto"
     replace: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     why: str = ""
     rights: tuple[Right, ...] = ()
 

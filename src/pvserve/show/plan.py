@@ -29,8 +29,8 @@ def _lines(plan: Plan, colour: bool) -> Iterator[str]:
             yield f"   the cluster's admission: {change_line(change, colour)}"
     if not plan.changes_pending and not plan.refusals:
         yield "Nothing to change: the model is on the claim and the service is as wanted."
-    for item in plan.unchanged:
-        yield f"   unchanged: {clean(item)}"
+    for same in plan.unchanged:
+        yield f"   unchanged: {clean(same)}"
     for item in plan.not_done:
         yield f"not done: {clean(item.what)}: {clean(item.why)}"
         if item.command:

@@ -65,9 +65,7 @@ def full(target: Target, path: str, space: Any) -> PvserveError:
         "ClaimFull",
         f"claim {target.claim} is full: no room for {path}; free now: {free} bytes",
         subject=str(target),
-        remedy=(
-            f"make claim {target.claim} larger or free space on it; the same command then sends only the rest",
-        ),
+        remedy=(f"make claim {target.claim} larger or free space on it; the same command then sends only the rest",),
     )
 
 

@@ -5,9 +5,7 @@ Owns the reading threads, the stream threads and the bound on memory between the
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import queue
 import threading
 import time
@@ -16,10 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pvserve.errors import PvserveError
-from pvserve.model import Found, shown
-from pvserve.model.digests import check_unchanged, open_plain
+from pvserve.model import Found
 from pvserve.transfer.agent.frames import CELL, DATA, LIMIT, PACK, PACKED, ROOM, SMALL, Wire
+from pvserve.transfer.sourcing import read_exactly, reading
 
 POOL = 24  # buffers of LIMIT bytes: all the memory that file contents take
 READERS = 2
@@ -131,8 +128,7 @@ class Sender:
         found = self._entries[number]
         digest = None if self._known[number] else hashlib.sha256()
         began = time.time_ns()
-        with _opened(found) as handle:
-            check_unchanged(found, os.fstat(handle.fileno()))
+        with reading(found) as handle:
             for cell, offset in enumerate(range(0, found.size, CELL)):
                 wanted = job.send and not (job.skip and job.skip[cell])
                 if not wanted and digest is None:
@@ -140,11 +136,13 @@ class Sender:
                 size = min(CELL, found.size - offset)
                 buffer = self._take(self._free)
                 with memoryview(buffer) as view:
-                    _read_exactly(handle.fileno(), view[ROOM : ROOM + size], offset, found)
+                    read_exactly(handle, view[ROOM : ROOM + size], offset, found)
                     if digest:
                         digest.update(view[ROOM : ROOM + size])
-                (self._full.put((buffer, size, DATA, number, offset)) if wanted else self._free.put(buffer))
-            check_unchanged(found, os.fstat(handle.fileno()))
+                if wanted:
+                    self._full.put((buffer, size, DATA, number, offset))
+                else:
+                    self._free.put(buffer)
         if digest:
             self._known[number] = digest.hexdigest()
             self._digested(number, self._known[number], began)
@@ -160,10 +158,8 @@ class Sender:
                 found = self._entries[number]
                 began = time.time_ns()
                 piece = view[position : position + found.size]
-                with _opened(found) as handle:
-                    check_unchanged(found, os.fstat(handle.fileno()))
-                    _read_exactly(handle.fileno(), piece, 0, found)
-                    check_unchanged(found, os.fstat(handle.fileno()))
+                with reading(found) as handle:
+                    read_exactly(handle, piece, 0, found)
                 PACKED.pack_into(view, ROOM + PACKED.size * place, number, found.size)
                 position += found.size
                 if not self._known[number]:
@@ -189,32 +185,3 @@ def packs(entries: Sequence[Found], numbers: Sequence[int]) -> list[list[int]]:
         found[-1].append(number)
         size += entries[number].size
     return found
-
-
-def _opened(found: Found) -> Any:
-    try:
-        return open(found.real, "rb", buffering=0, opener=open_plain)
-    except OSError as error:
-        raise _unreadable(found, 0, error) from error
-
-
-def _read_exactly(handle: int, view: memoryview, offset: int, found: Found) -> None:
-    while len(view):
-        try:
-            count = os.preadv(handle, [view], offset)
-        except OSError as error:
-            raise _unreadable(found, offset, error) from error
-        if not count:
-            check_unchanged(found, os.fstat(handle))
-            raise _unreadable(found, offset, OSError(errno.EIO, "it ends here, though it is listed as longer"))
-        view = view[count:]
-        offset += count
-
-
-def _unreadable(found: Found, offset: int, error: OSError) -> PvserveError:
-    return PvserveError(
-        "SourceUnreadable",
-        f"reading {shown(found.path)} failed at byte {offset}: {error.strerror}",
-        subject=str(found.real),
-        remedy=("check the disk or network share that the file lies on, then run the same command again",),
-    )

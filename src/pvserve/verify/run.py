@@ -10,7 +10,7 @@ from typing import Literal
 
 from pvserve.cluster import Cluster
 from pvserve.events import Listener
-from pvserve.facts import Object, Unknown, annotations, labels, name
+from pvserve.facts import Object, Unknown, annotations_of, labels, name
 from pvserve.spec.place import parse_place
 from pvserve.verify.endpoint import Request, check_answer
 from pvserve.verify.node import check_node_disk
@@ -47,7 +47,7 @@ def verify_service(
         return Proof(subject, (from_claim, ready))
     pods = _serving_pods(cluster, service_name)
     recorded = _recorded_bytes(cluster, place.claim, place.path)
-    known = manifest_digest or annotations(service).get("pvserve.io/manifest", "")
+    known = manifest_digest or annotations_of(service).get("pvserve.io/manifest", "")
     digests = check_digests(cluster, Place(place.claim, place.path, pods), listen, level=level, expected=known)
     return Proof(
         subject,
@@ -96,7 +96,7 @@ def _check_ready(service: Object) -> Check:
     status = service.get("status") or {}
     generation = service["metadata"].get("generation")
     seen = status.get("observedGeneration")
-    ready = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
+    ready: Object = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
     words = f"generation {generation}, observed {seen}, Ready {ready.get('status', 'Unknown')}"
     if ready.get("message"):
         words += f": {ready['message']}"
@@ -143,5 +143,5 @@ def _recorded_bytes(cluster: Cluster, claim: str, path: str) -> int:
     found = cluster.find("v1", "PersistentVolumeClaim", claim, cluster.namespace)
     if found is None or isinstance(found, Unknown):
         return 0
-    models = json.loads(annotations(found).get("pvserve.io/models", "{}"))
+    models = json.loads(annotations_of(found).get("pvserve.io/models", "{}"))
     return int((models.get(path) or {}).get("bytes", 0))

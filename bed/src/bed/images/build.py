@@ -55,8 +55,7 @@ def build_python(recipe: PythonImage, reference: str, base: Path, directory: Pat
     site = root / SITE
     wheels.install(recipe.name, site)
     for pattern in recipe.drop:
-        for path in list(site.glob(pattern)):
-            shutil.rmtree(path, ignore_errors=True)  # `**` also lists what lies in a directory that has just gone
+        run(["rm", "-rf", *site.glob(pattern)], doing=f"leaving out {pattern}")
     if recipe.cpu_torch:
         torch_cpu.make_cpu_only(site)
     _compile_on_base(base / ROOT, root, directory / "compiled")
@@ -96,5 +95,5 @@ def compile_python(root: Path, path: str) -> None:
     """
     for cached in (root / path).rglob("__pycache__"):
         shutil.rmtree(cached)
-    argv: list[str | Path] = ["chroot", root, "/usr/bin/python3", "-m", "compileall", "-qq", "-j", "2"]
+    argv: list[str | Path] = ["chroot", root, "/usr/bin/python3", "-m", "compileall", "-q", "-j", "2"]
     run([*argv, "--invalidation-mode", "unchecked-hash", f"/{path}"], doing=f"compiling {path}")

@@ -94,7 +94,7 @@ class Session:
 
     def data(self, wire: Wire) -> None:
         """Serve one data stream; the client uses it only after READY."""
-        tree: Optional[Tree] = None
+        tree: Tree | None = None
         try:
             while True:
                 frame = wire.receive()
