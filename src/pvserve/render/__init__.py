@@ -1,0 +1,29 @@
+"""A plan as files, for Git and for review.
+
+Owns the forms. Does no I/O: a form returns file names and their text, and whoever asked writes them. Must not decide
+anything that the plan does not say, nor add anything that a live run would not do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pvserve.errors import UsageError
+from pvserve.plan.steps import Plan
+from pvserve.render.manifests import manifests
+
+FORMS: dict[str, Callable[[Plan], dict[str, str]]] = {
+    "yaml": manifests,
+}
+
+__all__ = ["FORMS", "render"]
+
+
+def render(plan: Plan, form: str) -> dict[str, str]:
+    """The files of `form` by name, relative, in a stable order; byte for byte the same for the same plan.
+
+    Raises UsageError for a form that does not exist.
+    """
+    if form not in FORMS:
+        raise UsageError("UnknownForm", f"there is no form {form!r} to render to; there are {', '.join(FORMS)}")
+    return FORMS[form](plan)
