@@ -18,9 +18,11 @@ help:
 venv: .venv/.done ## the pinned environment in .venv
 
 .PHONY: requirements
-requirements: ## pin requirements/dev.in again
-	$(BIN)/uv pip compile -q requirements/dev.in --generate-hashes --no-header --no-emit-index-url --universal \
-	  --python-version 3.11 -o requirements/dev.txt
+PIN := $(BIN)/uv pip compile -q --generate-hashes --no-header --no-emit-index-url --universal --python-version 3.11
+requirements: ## pin requirements/*.in again
+	$(PIN) requirements/dev.in -o requirements/dev.txt
+	$(PIN) pyproject.toml requirements/client-30.in -o requirements/client-30.txt
+	$(PIN) pyproject.toml requirements/client-36.in -o requirements/client-36.txt
 
 .PHONY: fmt
 fmt: venv ## format
