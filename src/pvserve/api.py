@@ -14,13 +14,15 @@ from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
 from pvserve.cluster.reading import read_facts
 from pvserve.diagnose import Finding, ObjectLine, findings, judge
-from pvserve.errors import PvserveError
+from pvserve.errors import PvserveError, Temporary
 from pvserve.events import Listener, silent
 from pvserve.facts import Object, Unknown
 from pvserve.inventory import ClaimRow, inventory
 from pvserve.model import Listing, check_weights, known_manifest, refusal
 from pvserve.model import listing as list_directory
 from pvserve.plan import build, facts_query, rollback_plan, with_admission
+from pvserve.plan.edit_service import runtime_name, storage_of
+from pvserve.plan.in_place import record_name
 from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, Refusal
 from pvserve.spec.from_service import from_service
 from pvserve.spec.model import ModelSpec
@@ -29,6 +31,7 @@ from pvserve.verify.proof import Proof
 from pvserve.verify.run import Level, verify_place, verify_service
 
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
+RUNTIME = ("serving.kserve.io/v1alpha1", "ServingRuntime")
 GOALS = frozenset({"load", "serve"})
 
 
@@ -83,9 +86,10 @@ def _dry_run(cluster: Cluster, made: Plan) -> Mapping[str, Object | Refusal]:
                 out[step.id] = cluster.patch(
                     target.api_version, target.kind, target.name, target.namespace, step.patch, dry_run=True
                 )
+        except Temporary:
+            raise
         except PvserveError as error:
-            code = 4 if error.exit_code == 4 else 3
-            out[step.id] = Refusal(error.reason, error.message, error.remedy, code)
+            out[step.id] = Refusal(error.reason, error.message, error.remedy, 4 if error.exit_code == 4 else 3)
     return out
 
 
@@ -133,7 +137,7 @@ def verify(
 
 def rollback(name: str, cluster: Cluster) -> Planned:
     """The plan that takes service `name` back to what it was before pvserve."""
-    record = cluster.find("v1", "ConfigMap", f"pvserve-before-{name}", cluster.namespace)
+    record = cluster.find("v1", "ConfigMap", record_name(name), cluster.namespace)
     service = cluster.find(*ISVC, name, cluster.namespace)
     return Planned(rollback_plan(name, cluster.namespace, service, record), None)
 
@@ -156,8 +160,7 @@ def status(name: str, cluster: Cluster) -> ServiceState:
     """Whether a service is Ready, object by object. Raises NotFound if there is none."""
     service = cluster.get(*ISVC, name, cluster.namespace)
     verdict = judge(read_evidence(cluster, cluster.namespace, name))
-    model = (service["spec"].get("predictor") or {}).get("model") or {}
-    return ServiceState(verdict.ready, str(model.get("storageUri") or ""), verdict.lines)
+    return ServiceState(verdict.ready, storage_of(service).uri, verdict.lines)
 
 
 def ls(cluster: Cluster, *, all_namespaces: bool = False) -> tuple[ClaimRow, ...]:
@@ -175,10 +178,8 @@ def ls(cluster: Cluster, *, all_namespaces: bool = False) -> tuple[ClaimRow, ...
 def init(name: str, cluster: Cluster) -> str:
     """A model.yaml for a service that exists. Raises NotFound if there is none."""
     service = cluster.get(*ISVC, name, cluster.namespace)
-    runtime_name = str(((service["spec"].get("predictor") or {}).get("model") or {}).get("runtime") or "")
-    runtime = None
-    if runtime_name:
-        runtime = cluster.find("serving.kserve.io/v1alpha1", "ServingRuntime", runtime_name, cluster.namespace)
+    wanted = runtime_name(service)
+    runtime = cluster.find(*RUNTIME, wanted, cluster.namespace) if wanted else None
     return from_service(service, None if isinstance(runtime, Unknown) else runtime)
 
 

@@ -5,15 +5,13 @@ Owns the join of claims, services and pods into rows. Pure: takes objects, reads
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pvserve.facts import Object, Unknown, annotations_of, name, namespace
+from pvserve.facts import Object, Unknown, name, namespace
+from pvserve.plan.claim import recorded_models
+from pvserve.plan.edit_service import storage_of
 from pvserve.spec.place import parse_place
-
-MODELS_ANNOTATION = "pvserve.io/models"
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,7 @@ def inventory(
 
 def claim_of(service: Object) -> tuple[str, str] | None:
     """(claim, path) that a service is served from, None where it is not from a claim."""
-    model = ((service["spec"].get("predictor") or {}).get("model")) or {}
-    uri = str(model.get("storageUri") or "")
+    uri = storage_of(service).uri
     if not uri.startswith("pvc://"):
         return None
     place = parse_place(uri)
@@ -119,10 +116,6 @@ def _mounting(pods: Iterable[Object]) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def _models(claim: Object, users: Mapping[str, list[str]]) -> tuple[ModelRow, ...]:
-    try:
-        recorded: dict[str, Any] = json.loads(annotations_of(claim).get(MODELS_ANNOTATION, "{}"))
-    except ValueError:
-        recorded = {}
     return tuple(
         ModelRow(
             path=path,
@@ -133,5 +126,5 @@ def _models(claim: Object, users: Mapping[str, list[str]]) -> tuple[ModelRow, ..
             loaded=str(item.get("loaded", "")),
             services=tuple(sorted(users.get(path, ()))),
         )
-        for path, item in sorted(recorded.items())
+        for path, item in sorted(recorded_models(claim).items())
     )

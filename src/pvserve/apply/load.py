@@ -9,19 +9,18 @@ import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pvserve.apply.lease import Held, writing
 from pvserve.cluster import Cluster
 from pvserve.errors import Interrupted, Temporary
 from pvserve.events import Listener, StepState
-from pvserve.facts import annotations_of, name
+from pvserve.facts import name
 from pvserve.model import Listing
 from pvserve.mount import mounted
+from pvserve.plan.claim import MODELS, recorded_models
 from pvserve.plan.steps import Load
 from pvserve.transfer import Loaded, Target, load
 
-MODELS_ANNOTATION = "pvserve.io/models"
 # What the ODH dashboard shows and prefills its wizard with (ux.md 2.4: PVCInputField.tsx); one pair per claim.
 ODH_NAME, ODH_PATH = "dashboard.opendatahub.io/model-name", "dashboard.opendatahub.io/model-path"
 
@@ -65,7 +64,7 @@ def _refuse_lost(held: Held, step: Load) -> None:
 def _record(cluster: Cluster, step: Load, loaded: Loaded) -> None:
     """Notes on the claim what lies where, so that the next plan knows without a pod."""
     claim = cluster.get("v1", "PersistentVolumeClaim", step.claim, cluster.namespace)
-    models: dict[str, Any] = json.loads(annotations_of(claim).get(MODELS_ANNOTATION, "{}"))
+    models = dict(recorded_models(claim))
     models[step.path] = {
         "manifest": loaded.manifest_digest,
         "bytes": loaded.manifest.bytes,
@@ -74,7 +73,7 @@ def _record(cluster: Cluster, step: Load, loaded: Loaded) -> None:
         "loaded": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     noted = {
-        MODELS_ANNOTATION: json.dumps(models, sort_keys=True),
+        MODELS: json.dumps(models, sort_keys=True),
         ODH_NAME: Path(step.path).name,
         ODH_PATH: step.path,
     }

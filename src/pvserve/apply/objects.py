@@ -5,12 +5,11 @@ Owns how each is carried out and checked against what the server stored. Must no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pvserve.cluster import Cluster
 from pvserve.errors import Refused, StalePlan, Temporary
 from pvserve.facts import Object, Unknown
+from pvserve.plan.copies import content_digest
+from pvserve.plan.diff import at
 from pvserve.plan.steps import ApplyObject, Assumed, PatchObject, RetainVolume
 
 
@@ -27,7 +26,7 @@ def patch_object(cluster: Cluster, step: PatchObject) -> Object:
     target = step.target
     stored = cluster.patch(target.api_version, target.kind, target.name, target.namespace, step.patch)
     for path, wanted in step.expect:
-        seen = _at(stored, path)
+        seen = at(stored, path)
         if seen != wanted:
             field = ".".join(path)
             raise Refused(
@@ -37,14 +36,6 @@ def patch_object(cluster: Cluster, step: PatchObject) -> Object:
                 remedy=(f"pvserve rollback {target.name} -n {target.namespace}",),
             )
     return stored
-
-
-def _at(obj: Any, path: tuple[str, ...]) -> Any:
-    for step in path:
-        if not isinstance(obj, Mapping) or step not in obj:
-            return None
-        obj = obj[step]
-    return obj
 
 
 def retain_volume(cluster: Cluster, step: RetainVolume) -> Object:
@@ -71,8 +62,7 @@ def check_assumed(cluster: Cluster, assumed: tuple[Assumed, ...]) -> None:
         if isinstance(now, Unknown):
             continue  # what could not be read at planning time either was not assumed
         uid = "" if now is None else str(now["metadata"]["uid"])
-        version = "" if now is None else str(now["metadata"]["resourceVersion"])
-        if uid != item.uid or (item.resource_version and version != item.resource_version):
+        if uid != item.uid or (now is not None and item.content and content_digest(now) != item.content):
             raise StalePlan(
                 "PlanIsStale",
                 f"{target} changed since the plan was made",

@@ -12,7 +12,7 @@ from pvserve.apply.load import run_load
 from pvserve.apply.objects import apply_object, check_assumed, patch_object, retain_volume
 from pvserve.apply.wait import wait_ready
 from pvserve.cluster import Cluster
-from pvserve.errors import Interrupted, NotAllowed, PvserveError, Refused, UsageError
+from pvserve.errors import Interrupted, NotAllowed, PvserveError, Refused, StalePlan, UsageError
 from pvserve.events import Listener, StepState
 from pvserve.model import Listing
 from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, RetainVolume, Step, WaitReady
@@ -44,6 +44,7 @@ def run(cluster: Cluster, plan: Plan, listing: Listing | None, listen: Listener,
     """
     refuse(plan)
     check_assumed(cluster, plan.assumed)
+    _check_source(plan, listing)
     done: list[str] = []
     loaded: Loaded | None = None
     for step in plan.steps:
@@ -61,6 +62,18 @@ def run(cluster: Cluster, plan: Plan, listing: Listing | None, listen: Listener,
         listen(StepState(step.id, step.title, "ok"))
         done.append(step.id)
     return Applied(tuple(done), loaded)
+
+
+def _check_source(plan: Plan, listing: Listing | None) -> None:
+    """Raises StalePlan when the model directory is not as it was when the plan was made."""
+    for step in plan.steps:
+        if isinstance(step, Load) and listing is not None and listing.fingerprint != step.fingerprint:
+            raise StalePlan(
+                "SourceChanged",
+                f"the model directory {step.source} changed since the plan was made",
+                subject=step.source,
+                remedy=("make the plan again: pvserve plan … --out plan.json",),
+            )
 
 
 def _run_step(

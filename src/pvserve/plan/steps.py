@@ -26,11 +26,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Assumed:
-    """What the plan was made for: applied only while uid and resourceVersion still hold ("" = absent)."""
+    """What the plan was made for: applied only while it still holds.
+
+    `uid` "" means absent; `content` is `copies.content_digest`, or "" where only the identity counts.
+    """
 
     object: ObjectKey
     uid: str = ""
-    resource_version: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class PatchObject:
     title: str
     target: ObjectKey
     patch: Object
+    before: Object | None = None
     changes: tuple[Change, ...] = ()
     expect: tuple[tuple[tuple[str, ...], Any], ...] = ()
     why: str = ""
@@ -76,7 +80,8 @@ class Load:
     pod: Object  # the loader pod as it will be created; its name gets a suffix then
     bytes: int
     files: int
-    manifest_digest: str  # of the source at planning time
+    fingerprint: str  # of the model directory at planning time: names, sizes, times
+    manifest_digest: str = ""  # of its content, where it was known without reading every byte
     via: Literal["auto", "pod", "port-forward", "exec"] = "auto"
     replace: bool = False
     include: tuple[str, ...] = ()

@@ -5,18 +5,20 @@ Owns which checks are made and what is read for them. Trusts nothing that apply 
 
 from __future__ import annotations
 
-import json
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pvserve.cluster import Cluster
 from pvserve.events import Listener
-from pvserve.facts import Object, Unknown, annotations_of, labels, name
-from pvserve.spec.place import parse_place
+from pvserve.facts import Object, Unknown, labels, name
+from pvserve.plan.claim import recorded_models
+from pvserve.plan.edit_service import storage_of
+from pvserve.spec.place import Place, parse_place
 from pvserve.verify.endpoint import Request, check_answer
 from pvserve.verify.node import check_node_disk
 from pvserve.verify.pods import check_mounts
 from pvserve.verify.proof import Check, Proof
-from pvserve.verify.volume import Place, check_digests
+from pvserve.verify.volume import check_digests
 
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
 Level = Literal["full", "quick"]
@@ -37,7 +39,7 @@ def verify_service(
     volume must hold where the caller knows it ("sha256:…" of the source). Raises NotFound if there is no such service.
     """
     service = cluster.get(*ISVC, service_name, cluster.namespace)
-    uri = _storage_uri(service)
+    uri = storage_of(service).uri
     place = parse_place(uri) if uri.startswith("pvc://") else None
     subject = f"InferenceService {cluster.namespace}/{service_name}"
     ready = _check_ready(service)
@@ -46,9 +48,9 @@ def verify_service(
         from_claim = Check("from-claim", "the service is served from a claim", "failed", words, _convert(service_name))
         return Proof(subject, (from_claim, ready))
     pods = _serving_pods(cluster, service_name)
-    recorded = _recorded_bytes(cluster, place.claim, place.path)
-    known = manifest_digest or annotations_of(service).get("pvserve.io/manifest", "")
-    digests = check_digests(cluster, Place(place.claim, place.path, pods), listen, level=level, expected=known)
+    recorded = _recorded(cluster, place)
+    known = manifest_digest or str(recorded.get("manifest", ""))
+    digests = check_digests(cluster, place, pods, listen, level=level, expected=known)
     return Proof(
         subject,
         (
@@ -56,7 +58,7 @@ def verify_service(
             ready,
             *check_mounts(pods, place.claim, place.path),
             *digests.checks,
-            check_node_disk(cluster, pods, digests.bytes or recorded),
+            check_node_disk(cluster, pods, digests.bytes or int(recorded.get("bytes", 0))),
             check_answer(cluster, service, _endpoint(cluster, service_name), pods, request),
         ),
     )
@@ -69,22 +71,10 @@ def verify_place(cluster: Cluster, uri: str, listen: Listener, *, level: Level =
     holders = tuple(
         pod for pod in cluster.list("v1", "Pod", cluster.namespace) if _alive(pod) and _mounts(pod, place.claim)
     )
-    digests = check_digests(cluster, Place(place.claim, place.path, holders), listen, level=level, expected="")
+    digests = check_digests(
+        cluster, place, holders, listen, level=level, expected=str(_recorded(cluster, place).get("manifest", ""))
+    )
     return Proof(f"pvc://{place.claim}/{place.path} in namespace {cluster.namespace}", digests.checks)
-
-
-def _storage_uri(service: Object) -> str:
-    predictor = service["spec"].get("predictor") or {}
-    if "model" in predictor:
-        return str((predictor["model"] or {}).get("storageUri", ""))
-    for value in predictor.values():
-        if isinstance(value, dict) and "storageUri" in value:
-            return str(value["storageUri"])
-    for container in predictor.get("containers") or ():
-        for variable in container.get("env") or ():
-            if variable["name"] == "STORAGE_URI":
-                return str(variable.get("value", ""))
-    return ""
 
 
 def _convert(service: str) -> tuple[str, ...]:
@@ -138,10 +128,7 @@ def _endpoint(cluster: Cluster, service: str) -> Object | None:
     return None if found is None or isinstance(found, Unknown) else found
 
 
-def _recorded_bytes(cluster: Cluster, claim: str, path: str) -> int:
-    """Bytes of the model as the claim's own record says, 0 where it has none."""
-    found = cluster.find("v1", "PersistentVolumeClaim", claim, cluster.namespace)
-    if found is None or isinstance(found, Unknown):
-        return 0
-    models = json.loads(annotations_of(found).get("pvserve.io/models", "{}"))
-    return int((models.get(path) or {}).get("bytes", 0))
+def _recorded(cluster: Cluster, place: Place) -> Mapping[str, Any]:
+    """What the load noted on the claim: a record in the API server, apart from the volume; {} where there is none."""
+    found = cluster.find("v1", "PersistentVolumeClaim", place.claim, cluster.namespace)
+    return {} if isinstance(found, Unknown) else recorded_models(found).get(place.path, {})

@@ -17,21 +17,13 @@ from pvserve.facts import Object, name
 from pvserve.model import manifest_digest
 from pvserve.mount import mounted
 from pvserve.plan.loader import identity_of, loader_pod
+from pvserve.spec.place import Place
 from pvserve.transfer import VolumeReport, inspect
 from pvserve.verify.proof import Check
 
 DIGESTS = "digests on the volume equal the manifest"
 READABLE = "the serving identity can read every file"
 NAMED = 5  # differing files named in the evidence
-
-
-@dataclass(frozen=True)
-class Place:
-    """A directory on a claim, and the pods that mount the claim now."""
-
-    claim: str
-    path: str
-    pods: tuple[Object, ...]
 
 
 @dataclass(frozen=True)
@@ -43,14 +35,20 @@ class Digests:
 
 
 def check_digests(
-    cluster: Cluster, place: Place, listen: Listener, *, level: Literal["full", "quick"], expected: str
+    cluster: Cluster,
+    place: Place,
+    pods: Sequence[Object],
+    listen: Listener,
+    *,
+    level: Literal["full", "quick"],
+    expected: str,
 ) -> Digests:
-    """Starts a reader pod beside the serving pod and compares the volume with its manifest.
+    """Starts a reader pod beside `pods`, which mount the claim, and compares the volume with its manifest.
 
     `expected` is the manifest digest that the volume must hold, "" if the caller knows none.
     """
     try:
-        report = _read(cluster, place, listen, level)
+        report = _read(cluster, place, pods, listen, level)
     except PvserveError as error:
         evidence = f"no reader pod could look: {error.message}"
         return Digests(
@@ -64,13 +62,15 @@ def check_digests(
     )
 
 
-def _read(cluster: Cluster, place: Place, listen: Listener, level: Literal["full", "quick"]) -> VolumeReport:
-    beside = place.pods[0] if place.pods else None
+def _read(
+    cluster: Cluster, place: Place, pods: Sequence[Object], listen: Listener, level: Literal["full", "quick"]
+) -> VolumeReport:
+    beside = pods[0] if pods else None
     pod = loader_pod(
         name_prefix="pvserve-reader",
         namespace=cluster.namespace,
         claim=place.claim,
-        image=_image(cluster, place.pods),
+        image=_image(cluster, pods),
         read_only=True,
         identity=identity_of(beside),
         node_name=(str(beside["spec"].get("nodeName") or "") or None) if beside else None,

@@ -1,0 +1,104 @@
+"""(spec, facts, model directory) -> Plan.
+
+Owns the order of the parts and what stops a plan as a whole. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pvserve.facts import Facts, Unknown
+from pvserve.model import Listing, Manifest
+from pvserve.plan.loading import load_part
+from pvserve.plan.part import Part, refused
+from pvserve.plan.query import uses_of
+from pvserve.plan.retain import Keeping
+from pvserve.plan.rights import required, role_text
+from pvserve.plan.serving import serve_part
+from pvserve.plan.steps import Load, NotDone, Plan, Refusal
+from pvserve.plan.volume import claim_part
+from pvserve.spec.model import ModelSpec
+from pvserve.spec.place import Place
+
+
+def build(
+    spec: ModelSpec, facts: Facts, listing: Listing | None, content: Manifest | None, goals: Collection[str]
+) -> Plan:
+    """What is to be done so that the cluster is as the spec says.
+
+    `listing` is the model directory (None: the model lies on the claim), `content` its manifest where that is known
+    without reading every byte, `goals` what the command is for: "load", "serve", or both. Nothing is raised: what
+    cannot be done is in `refusals`, what is left out in `not_done`.
+    """
+    part = _namespace(facts)
+    path = spec.destination or ""
+    if not part.refusals:
+        part = part + _whole(spec, facts, listing, content, goals, path)
+    if not part.refusals:
+        part = part + _rights(spec, facts, goals, bool(part.steps))
+    return Plan(
+        namespace=facts.namespace.name,
+        service=spec.name if "serve" in goals else "",
+        claim=spec.claim.name,
+        path=path,
+        steps=part.steps,
+        unchanged=part.unchanged,
+        refusals=_once(part.refusals),
+        not_done=_unique(part.not_done),
+        notes=tuple(dict.fromkeys(part.notes)),
+        assumed=part.assumed,
+    )
+
+
+def _namespace(facts: Facts) -> Part:
+    found = facts.namespace
+    if found.object is None:
+        message = f"namespace {found.name} does not exist"
+        return refused("NoSuchNamespace", message, f"kubectl create namespace {found.name}", "or name another with -n")
+    if not isinstance(found.object, Unknown) and found.object["metadata"].get("deletionTimestamp"):
+        return refused("NamespaceGoing", f"namespace {found.name} is being deleted", "name another with -n")
+    return Part()
+
+
+def _whole(
+    spec: ModelSpec,
+    facts: Facts,
+    listing: Listing | None,
+    content: Manifest | None,
+    goals: Collection[str],
+    path: str,
+) -> Part:
+    load = "load" in goals and listing is not None
+    keeping: Keeping = claim_part(spec, facts, listing, load=load)
+    if keeping.before.refusals:
+        return keeping.before
+    loading = load_part(spec, facts, listing, content, path) if load and listing is not None else Part()
+    part = keeping.before + loading + keeping.after
+    if "serve" not in goals:
+        return part
+    loads = any(isinstance(step, Load) for step in loading.steps)
+    uri = str(Place(spec.claim.name, path))
+    return part + serve_part(spec, facts, uri, loads=loads)
+
+
+def _rights(spec: ModelSpec, facts: Facts, goals: Collection[str], changing: bool) -> Part:
+    """Refused as a whole before anything is made, where a right is known to be missing."""
+    wanted = required(uses_of(spec, goals), facts.namespace.name)
+    lacking = [right for right in wanted if facts.rights.get(right) is False]
+    if not lacking or not changing:
+        return Part()
+    shown = "; ".join(str(right) for right in lacking)
+    return refused(
+        "MissingRights",
+        f"you may not {shown}",
+        f"an administrator of the namespace can give them with: kubectl apply -f - <<'EOF'\n{role_text(wanted)}\nEOF",
+        code=4,
+    )
+
+
+def _once(refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
+    return tuple({item.message: item for item in refusals}.values())
+
+
+def _unique(items: tuple[NotDone, ...]) -> tuple[NotDone, ...]:
+    return tuple({item.what: item for item in items}.values())

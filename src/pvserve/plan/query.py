@@ -1,0 +1,47 @@
+"""What must be known of a cluster for one plan.
+
+Owns the question. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pvserve.facts import FactsQuery
+from pvserve.plan.retain import MAKE_CLASS, PATCH_VOLUME
+from pvserve.plan.rights import Use, required
+from pvserve.spec.model import ModelSpec
+from pvserve.spec.names import split_origin
+
+
+def uses_of(spec: ModelSpec, goals: Collection[str]) -> tuple[Use, ...]:
+    """What the plan of these goals may have to do."""
+    uses: list[Use] = ["load"] if "load" in goals else []
+    if "serve" in goals:
+        uses += ["serve", "prove"]
+        if spec.in_place:
+            uses.append("in-place")
+    return tuple(uses)
+
+
+def facts_query(spec: ModelSpec, goals: Collection[str], namespace: str) -> FactsQuery:
+    """The objects and rights to read; `namespace` is where the spec names none."""
+    where = spec.namespace or namespace
+    serve = "serve" in goals
+    optional = (MAKE_CLASS, PATCH_VOLUME) if "load" in goals and spec.claim.retain != "no" else ()
+    return FactsQuery(
+        namespace=where,
+        claim=spec.claim.name,
+        service=spec.name if serve else "",
+        runtime=spec.name if serve and not spec.in_place else "",
+        origin=_origin(spec, where) if serve else None,
+        origin_runtime=spec.runtime or "",
+        rights=(*required(uses_of(spec, goals), where), *optional),
+    )
+
+
+def _origin(spec: ModelSpec, where: str) -> tuple[str, str] | None:
+    """In place, the service is its own origin: the loader takes image, identity and placement from it."""
+    if spec.origin:
+        return split_origin(spec.origin, where)
+    return (where, spec.name) if not spec.runtime and not spec.format else None

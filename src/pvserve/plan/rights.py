@@ -1,0 +1,95 @@
+"""Which rights a plan needs, and what is lost without those that are optional.
+
+Owns the table behind docs/rights.md. Pure: whether a right is there is asked by the cluster room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from pvserve.facts import Right
+
+KSERVE = "serving.kserve.io"
+Use = Literal["load", "serve", "in-place", "prove", "retain-class", "retain-volume"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """Verbs on one resource for one use; `without` says what is lost where it is optional, "" = required."""
+
+    use: Use
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    why: str
+    without: str = ""
+    cluster_wide: bool = False
+
+    def rights(self, namespace: str) -> tuple[Right, ...]:
+        """The rights, one per verb."""
+        where = "" if self.cluster_wide else namespace
+        return tuple(Right(verb, self.group, self.resource, where) for verb in self.verbs)
+
+
+# pods/exec needs `get` for WebSockets and from Kubernetes 1.35 on `create` too (kubernetes#78741, enhancements#5524).
+_EXEC = ("create", "get")
+_ADMIN = "the plan shows the command for an administrator, and the data goes with the claim until it is run"
+
+NEEDS: tuple[Need, ...] = (
+    Need("load", "", "persistentvolumeclaims", ("get", "create", "patch"), "the claim and the record on it"),
+    Need("load", "", "pods", ("get", "list", "create", "delete"), "the loader pod"),
+    Need("load", "", "pods/exec", _EXEC, "starts the receiver in the loader pod"),
+    Need("load", "coordination.k8s.io", "leases", ("get", "create", "patch"), "one writer per place on a claim"),
+    Need("load", "", "pods/portforward", _EXEC, "a faster channel", "bytes go through exec, slower"),
+    Need("load", "", "events", ("list",), "why a pod does not start", "a pod that does not start is not explained"),
+    Need("load", "storage.k8s.io", "storageclasses", ("list",), "the choice of a class", "use --storage-class", True),
+    Need("serve", KSERVE, "inferenceservices", ("get", "create", "patch"), "the service"),
+    Need("serve", KSERVE, "servingruntimes", ("get", "create", "patch"), "the runtime, copied beside the service"),
+    Need("serve", "", "pods", ("get", "list"), "states while waiting"),
+    Need("serve", "apps", "deployments", ("list",), "states while waiting", "only pods and the service are shown"),
+    Need("serve", "", "events", ("list",), "the cause of a failure", "a failure is shown without its cause"),
+    Need("in-place", "", "configmaps", ("get", "create", "patch"), "what rollback goes back to"),
+    Need("prove", KSERVE, "inferenceservices", ("get",), "the service"),
+    Need("prove", "", "persistentvolumeclaims", ("get",), "the record of what was loaded"),
+    Need("prove", "", "pods", ("get", "list", "create", "delete"), "the live pods, and a pod that reads the volume"),
+    Need("prove", "", "pods/exec", _EXEC, "reads the volume in that pod"),
+    Need("prove", "", "services", ("get",), "where to ask for an inference", "it is asked of the pod"),
+    Need("prove", "", "services/proxy", ("get", "create"), "asks for an inference", "a port-forward is used"),
+    Need("prove", "", "pods/portforward", _EXEC, "asks for an inference", "the services/proxy is used"),
+    Need("prove", "", "nodes/proxy", ("get",), "kubelet statistics of the node's disk",
+         "what the containers wrote is measured in them", True),
+    Need("retain-class", "storage.k8s.io", "storageclasses", ("create", "patch"), "a Retain copy", _ADMIN, True),
+    Need("retain-volume", "", "persistentvolumes", ("get", "patch"), "Retain on the bound volume", _ADMIN, True),
+)  # fmt: skip
+
+
+def required(uses: Iterable[Use], namespace: str) -> tuple[Right, ...]:
+    """The rights without which these uses cannot be carried out, each once."""
+    wanted = set(uses)
+    found = (right for need in NEEDS if need.use in wanted and not need.without for right in need.rights(namespace))
+    return tuple(dict.fromkeys(found))
+
+
+def rights_of(use: Use, namespace: str) -> tuple[Right, ...]:
+    """All rights of one use, optional ones too."""
+    return tuple(right for need in NEEDS if need.use == use for right in need.rights(namespace))
+
+
+def role_text(rights: Iterable[Right], name: str = "pvserve") -> str:
+    """The Role, and the ClusterRole for rights that are cluster-wide, that give exactly these rights, as YAML."""
+    verbs: dict[tuple[str, str, str], list[str]] = {}
+    for right in rights:
+        verbs.setdefault((right.namespace, right.group, right.resource), []).append(right.verb)
+    texts = []
+    for where in dict.fromkeys(namespace for namespace, _, _ in verbs):
+        kind, place = ("Role", f", namespace: {where}") if where else ("ClusterRole", "")
+        rules = [
+            f'- {{apiGroups: ["{group}"], resources: [{resource}], verbs: [{", ".join(listed)}]}}'
+            for (namespace, group, resource), listed in verbs.items()
+            if namespace == where
+        ]
+        head = f"apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata: {{name: {name}{place}}}\nrules:"
+        texts.append("\n".join([head, *rules]))
+    return "\n---\n".join(texts)

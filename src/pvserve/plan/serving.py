@@ -1,0 +1,183 @@
+"""The runtime and the service that serve the model from its claim.
+
+Owns which objects are written and what stands in the way. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pvserve.facts import Facts, Object, Unknown, name, namespace, ref
+from pvserve.facts.objects import ObjectKey
+from pvserve.plan import edit_runtime, edit_service
+from pvserve.plan.claim import access_modes
+from pvserve.plan.copies import content
+from pvserve.plan.diff import changes, missing
+from pvserve.plan.edit_service import MANAGED_BY, made_by_pvserve, new_service, replicas_of, runtime_name, storage_of
+from pvserve.plan.in_place import in_place_part
+from pvserve.plan.part import Part, assume, refused, unreadable
+from pvserve.plan.rights import rights_of
+from pvserve.plan.steps import ApplyObject, Prove, Step, WaitReady
+from pvserve.spec.model import ModelSpec
+
+
+def serve_part(spec: ModelSpec, facts: Facts, uri: str, *, loads: bool) -> Part:
+    """Runtime, service, waiting and proof; `loads` = bytes move in this plan, so the proof reads every byte."""
+    part = _platform(facts) + (in_place_part(spec, facts, uri) if spec.in_place else _beside(spec, facts, uri))
+    if part.refusals:
+        return part
+    digests: Any = "full" if loads else "quick"
+    tail: tuple[Step, ...] = (
+        WaitReady("ready", f"wait until {spec.name} is Ready", spec.name, spec.timeout),
+        Prove("prove", f"prove that {spec.name} serves from {uri}", spec.name, digests),
+    )
+    return part + Part(steps=tail, notes=_replica_notes(spec, facts))
+
+
+def _platform(facts: Facts) -> Part:
+    kserve = facts.kserve
+    if kserve.installed is False:
+        return refused(
+            "NoKServe",
+            "the cluster does not serve serving.kserve.io/v1beta1: KServe is not installed",
+            "install KServe, or choose the cluster that has it with --context",
+        )
+    if kserve.direct_claim_mount is False:
+        words = (
+            "this KServe puts links to the claim into an emptyDir (enableDirectPvcVolumeMount: false): no copy is made"
+        )
+        return Part(notes=(words,))
+    return Part()
+
+
+def _beside(spec: ModelSpec, facts: Facts, uri: str) -> Part:
+    """A service of its own beside the one it is made from."""
+    made = _wanted(spec, facts, uri)
+    if isinstance(made, Part):
+        return made
+    service, origin, runtime = made
+    return runtime + _service(spec, facts, service, origin)
+
+
+def _wanted(spec: ModelSpec, facts: Facts, uri: str) -> tuple[Mapping[str, Any], Object | None, Part] | Part:
+    """The service to be, what it is made from, and the part that writes its runtime."""
+    origin = facts.origin_service if spec.origin else _own(facts)
+    if isinstance(origin, Unknown):
+        return unreadable(f"InferenceService {spec.origin or spec.name}", origin)
+    if origin is None and spec.origin:
+        where, _, wanted = spec.origin.rpartition("/")
+        where = where or facts.namespace.name
+        message = f"InferenceService {wanted} does not exist in namespace {where}"
+        return refused("NoSuchService", message, f"kubectl get inferenceservices -n {where}")
+    if origin is None:
+        return _fresh(spec, facts, uri)
+    if storage_of(origin).several:
+        return refused(
+            "SeveralModels",
+            f"{ref(origin)} takes its model from several places (storageUris), and pvserve puts one model at one place",
+            "load each with pvserve load, then write the service by hand",
+        )
+    runtime, part = _runtime(spec, facts, runtime_name(origin), origin)
+    if part.refusals:
+        return part
+    made = new_service(origin, spec.name, facts.namespace.name, runtime, uri)
+    stopped = (origin["metadata"].get("annotations") or {}).get(edit_service.STOP) == "true"
+    notes = (f"{ref(origin)} is stopped; {spec.name} will run",) if stopped else ()
+    return made, origin, part + Part(notes=notes)
+
+
+def _own(facts: Facts) -> Object | Unknown | None:
+    """The service to be, where pvserve made it before: serving it again from elsewhere starts from itself."""
+    found = facts.service
+    return found if isinstance(found, Unknown) or (found is not None and made_by_pvserve(found)) else None
+
+
+def _fresh(spec: ModelSpec, facts: Facts, uri: str) -> tuple[Mapping[str, Any], Object | None, Part] | Part:
+    if not spec.format:
+        return refused(
+            "NothingToStartFrom",
+            f"what service {spec.name} should be like is not said",
+            "--from NAME takes all but the storage over from a service that exists",
+            "or in a model file: runtime: NAME and format: NAME",
+            code=2,
+        )
+    runtime, part = _runtime(spec, facts, spec.runtime or "", None)
+    if part.refusals:
+        return part
+    return edit_service.fresh_service(spec.name, facts.namespace.name, spec.format, runtime, uri), None, part
+
+
+def _runtime(spec: ModelSpec, facts: Facts, wanted: str, origin: Object | None) -> tuple[str, Part]:
+    """The runtime's name for the service, and the step that makes it."""
+    if not wanted:
+        words = "no runtime is named: KServe chooses one by the model's format"
+        return "", Part(notes=(words,))
+    found, here = facts.origin_runtime, facts.namespace.name
+    if isinstance(found, Unknown):
+        return wanted, Part(notes=(f"runtime {wanted} could not be read ({found.why}) and is used as it is",))
+    if found is None:
+        where = namespace(origin) if origin is not None else here
+        message = f"runtime {wanted} exists neither in namespace {where} nor in the cluster"
+        return "", refused(
+            "NoSuchRuntime", message, f"kubectl get servingruntimes -n {where}", "kubectl get clusterservingruntimes"
+        )
+    if edit_runtime.is_disabled(found):
+        return "", refused("RuntimeDisabled", f"{ref(found)} is disabled", f"kubectl edit {found['kind']} {wanted}")
+    if origin is None and namespace(found) == here:
+        return wanted, Part(unchanged=(ref(found),))
+    if wanted == spec.name and namespace(found) == here:
+        return wanted, Part(unchanged=(ref(found),))
+    return spec.name, _copied_runtime(spec, facts, found)
+
+
+def _copied_runtime(spec: ModelSpec, facts: Facts, origin: Object) -> Part:
+    runtime, live = edit_runtime.new_runtime(origin, spec.name, facts.namespace.name), facts.runtime
+    return _apply("runtime", runtime, origin, live, rights_of("serve", facts.namespace.name)) + assume(
+        origin, ObjectKey(origin["apiVersion"], origin["kind"], namespace(origin), name(origin)), whole=True
+    )
+
+
+def _service(spec: ModelSpec, facts: Facts, service: Mapping[str, Any], origin: Object | None) -> Part:
+    part = _apply("service", service, origin, facts.service, rights_of("serve", facts.namespace.name))
+    if origin is not None and spec.origin:
+        key = ObjectKey(edit_service.API, edit_service.KIND, namespace(origin), name(origin))
+        part = part + assume(origin, key, whole=True)
+    return part
+
+
+def _apply(
+    step: str, wanted: Mapping[str, Any], origin: Object | None, live: Object | Unknown | None, rights: Any
+) -> Part:
+    """The step that makes an object as wanted; none where it is so; refused where it is somebody else's."""
+    key = ObjectKey(wanted["apiVersion"], wanted["kind"], namespace(wanted), name(wanted))
+    if isinstance(live, Unknown):
+        return unreadable(str(key), live)
+    if live is None:
+        why = f"a copy of {ref(origin)}; these fields differ" if origin is not None else "there is none to start from"
+        differs = changes(content(origin) if origin is not None else {}, wanted)
+        made = ApplyObject(step, f"make {key}", wanted, None, differs, why, rights)
+        return Part(steps=(made,)) + assume(None, key, whole=True)
+    if not made_by_pvserve(live):
+        return refused(
+            "NameTaken",
+            f"{key} exists and was not made by pvserve (no label {MANAGED_BY}=pvserve)",
+            "choose another --name" if step == "runtime" else "choose another --name, or add --in-place to change it",
+        )
+    lacks = missing(wanted, content(live))
+    if not lacks:
+        return Part(unchanged=(str(key),)) + assume(live, key, whole=True)
+    change = ApplyObject(step, f"change {key}", wanted, live, lacks, "it is not as wanted", rights)
+    return Part(steps=(change,)) + assume(live, key, whole=True)
+
+
+def _replica_notes(spec: ModelSpec, facts: Facts) -> tuple[str, ...]:
+    """KServe accepts several replicas on a claim of one node without a word; the second then stays Pending."""
+    service = facts.service if spec.in_place else facts.origin_service
+    claim = facts.claim.object
+    if not isinstance(service, dict) or replicas_of(service) < 2 or not isinstance(claim, dict):
+        return ()
+    if set(access_modes(claim)) & {"ReadWriteMany", "ReadOnlyMany"}:
+        return ()
+    words = f"up to {replicas_of(service)} replicas share claim {spec.claim.name}, which one node at a time can mount"
+    return (f"{words}: replicas on other nodes stay Pending",)

@@ -1,0 +1,194 @@
+"""The claim that is to hold the model: the one that is there, or a new one.
+
+Owns the checks of an existing claim and the choice of class, mode and size of a new one. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pvserve.facts import ClaimFacts, Facts, Holder, Object, Unknown, known, name
+from pvserve.facts.objects import ObjectKey
+from pvserve.model import Listing
+from pvserve.plan.claim import access_modes, is_bound, new_claim
+from pvserve.plan.diff import changes
+from pvserve.plan.part import Part, assume, refused, unreadable
+from pvserve.plan.retain import Keeping, keep_existing, keep_new
+from pvserve.plan.rights import rights_of
+from pvserve.plan.sizing import access_mode, claim_bytes, claim_size, default_class, fits
+from pvserve.plan.steps import ApplyObject
+from pvserve.spec.model import ModelSpec
+from pvserve.spec.quantity import parse_quantity, round_up
+
+
+def claim_part(spec: ModelSpec, facts: Facts, listing: Listing | None, *, load: bool) -> Keeping:
+    """Steps before the load (class, claim) and after it (Retain on the volume); `load` = bytes are to come."""
+    claim = facts.claim
+    if isinstance(claim.object, Unknown):
+        return Keeping(unreadable(f"claim {claim.name}", claim.object))
+    if claim.object is None:
+        return _new(spec, facts, listing) if load else Keeping(_no_such_claim(spec, facts))
+    found = _existing(spec, facts.namespace.name, claim, claim.object, listing if load else None)
+    return found if found.before.refusals or not load else found + keep_existing(spec, facts, claim.object)
+
+
+def _key(spec: ModelSpec, namespace: str) -> ObjectKey:
+    return ObjectKey("v1", "PersistentVolumeClaim", namespace, spec.claim.name)
+
+
+def _no_such_claim(spec: ModelSpec, facts: Facts) -> Part:
+    where = facts.namespace.name
+    elsewhere = known(facts.claim.elsewhere, ())
+    if elsewhere:
+        return refused(
+            "ClaimElsewhere",
+            f"claim {spec.claim.name} is in namespace {', '.join(elsewhere)}, not in {where}: a pod can only mount a "
+            "claim of its own namespace",
+            f"serve it there: -n {elsewhere[0]}",
+            f"or load the model here: pvserve load MODEL_DIRECTORY pvc://{spec.claim.name} -n {where}",
+        )
+    return refused(
+        "NoSuchClaim",
+        f"claim {spec.claim.name} does not exist in namespace {where}",
+        f"kubectl get pvc -n {where}",
+        f"or load the model first: pvserve load MODEL_DIRECTORY pvc://{spec.claim.name} -n {where}",
+    )
+
+
+def _existing(spec: ModelSpec, namespace: str, claim: ClaimFacts, live: Object, listing: Listing | None) -> Keeping:
+    bad = _unusable(claim, live, listing, namespace)
+    if bad is not None:
+        return Keeping(bad)
+    modes = access_modes(live)
+    capacity = ((live.get("status") or {}).get("capacity") or live["spec"]["resources"]["requests"])["storage"]
+    words = (
+        f"claim {claim.name}: {capacity}, class {live['spec'].get('storageClassName') or 'none'}, {', '.join(modes)}"
+    )
+    part = Part(unchanged=(words,), notes=tuple(_asked_otherwise(spec, live, modes)))
+    return Keeping(part + assume(live, _key(spec, namespace), whole=False))
+
+
+def _unusable(claim: ClaimFacts, live: Object, listing: Listing | None, namespace: str) -> Part | None:
+    """Why nothing can be loaded to this claim or served from it."""
+    title = f"claim {claim.name}"
+    if live["metadata"].get("deletionTimestamp"):
+        return refused("ClaimGoing", f"{title} is being deleted", "wait until it is gone, or name another claim")
+    if (live.get("status") or {}).get("phase") == "Lost":
+        return refused("ClaimLost", f"{title} has lost its volume", f"kubectl describe pvc {claim.name} -n {namespace}")
+    if live["spec"].get("volumeMode") == "Block":
+        return refused("ClaimIsBlock", f"{title} is a raw block device (volumeMode Block): a model needs a file system")
+    if not is_bound(live) and live["spec"].get("storageClassName") and claim.storage_class is None:
+        wanted = live["spec"]["storageClassName"]
+        return refused(
+            "NoSuchClass", f"{title} waits for class {wanted}, which does not exist", "kubectl get storageclass"
+        )
+    if listing is None:
+        return None
+    modes = access_modes(live)
+    if modes == ("ReadOnlyMany",):
+        return refused("ClaimReadOnly", f"{title} can only be read (ReadOnlyMany)", "name a claim that can be written")
+    foreign = [holder for holder in known(claim.holders, ()) if not holder.made_by_pvserve]
+    if modes == ("ReadWriteOncePod",) and foreign:
+        return _held(title, foreign[0])
+    return _too_small(claim, live, listing, namespace)
+
+
+def _held(title: str, holder: Holder) -> Part:
+    by = f" of {holder.controller}" if holder.controller else ""
+    return refused(
+        "ClaimHeld",
+        f"{title} admits one pod at a time (ReadWriteOncePod) and is held by pod {holder.pod}{by}"
+        + (f" on node {holder.node}" if holder.node else ""),
+        "stop what runs in that pod, then run the same command again",
+        "or name another claim with --claim",
+    )
+
+
+def _too_small(claim: ClaimFacts, live: Object, listing: Listing, namespace: str) -> Part | None:
+    """Only what can never fit; what else lies on the volume is looked at by the loader, before the first byte."""
+    text = str(((live.get("status") or {}).get("capacity") or {}).get("storage", ""))
+    if not text or fits(listing.bytes, len(listing.entries), parse_quantity(text)):
+        return None
+    size = round_up(claim_bytes(listing.bytes, len(listing.entries)))
+    patch = json.dumps({"spec": {"resources": {"requests": {"storage": size}}}})
+    grow = f"kubectl patch pvc {claim.name} -n {namespace} --type merge -p '{patch}'"
+    allowed = isinstance(claim.storage_class, dict) and claim.storage_class.get("allowVolumeExpansion")
+    return refused(
+        "ClaimTooSmall",
+        f"claim {claim.name} has {text}, and the model has {listing.bytes} bytes in {len(listing.entries)} files: "
+        f"{size} would do",
+        grow if allowed else f"the class of {claim.name} does not allow expansion: name a new claim with --claim",
+    )
+
+
+def _asked_otherwise(spec: ModelSpec, live: Object, modes: Sequence[str]) -> list[str]:
+    """What was asked for and an existing claim does not have; it keeps what it has."""
+    has_class = str(live["spec"].get("storageClassName") or "")
+    out = []
+    if spec.claim.storage_class and not has_class.startswith(spec.claim.storage_class):
+        out.append(f"claim {spec.claim.name} exists in class {has_class or 'none'}: --storage-class changes nothing")
+    if spec.claim.access_mode and spec.claim.access_mode not in modes:
+        out.append(f"claim {spec.claim.name} exists with {', '.join(modes)}: --access-mode changes nothing")
+    return out
+
+
+def _new(spec: ModelSpec, facts: Facts, listing: Listing | None) -> Keeping:
+    chosen, why = _class(spec, facts)
+    if isinstance(chosen, Part):
+        return Keeping(chosen)
+    namespace = facts.namespace.name
+    keeping = keep_new(spec, facts, chosen)
+    if keeping.before.refusals:
+        return keeping
+    mode, mode_why = access_mode(chosen)
+    if spec.claim.access_mode:
+        mode, mode_why = spec.claim.access_mode, "it was asked for"
+    size, content = spec.claim.size, (listing.bytes, len(listing.entries)) if listing else (0, 0)
+    if size and not fits(*content, parse_quantity(size)):
+        needed = claim_size(*content)
+        message = f"a claim of {size} cannot hold the model's {content[0]} bytes: {needed} would do"
+        return Keeping(refused("ClaimTooSmall", message, f"--size {needed}, or leave --size out"))
+    size_why = "as asked for" if size else f"{content[0]} bytes and headroom"
+    claim = new_claim(spec.claim.name, namespace, keeping.storage_class, mode, size or claim_size(*content))
+    step = ApplyObject(
+        "claim",
+        f"make claim {spec.claim.name}",
+        claim,
+        changes=changes({}, claim),
+        why=f"size: {size_why}; class: {why}; mode: {mode_why}",
+        rights=rights_of("load", namespace),
+    )
+    part = Part(steps=(step,), notes=_elsewhere_note(spec, facts)) + assume(None, _key(spec, namespace), whole=False)
+    return Keeping(keeping.before + part, keeping.after, keeping.storage_class)
+
+
+def _elsewhere_note(spec: ModelSpec, facts: Facts) -> tuple[str, ...]:
+    elsewhere = known(facts.claim.elsewhere, ())
+    if not elsewhere:
+        return ()
+    return (
+        f"a claim {spec.claim.name} exists in namespace {', '.join(elsewhere)}; pods can only mount claims of their "
+        "own namespace, so this is a new one",
+    )
+
+
+def _class(spec: ModelSpec, facts: Facts) -> tuple[Object | Part | None, str]:
+    """The class of a new claim and why it; None where the classes may not be read and none was named."""
+    wanted, classes = spec.claim.storage_class, facts.storage_classes
+    if isinstance(classes, Unknown):
+        if wanted:
+            return {"metadata": {"name": wanted}}, "as asked for; classes could not be read"
+        return None, f"the cluster's default; classes could not be read: {classes.why}"
+    names = ", ".join(sorted(name(item) for item in classes)) or "none"
+    if wanted:
+        found = next((item for item in classes if name(item) == wanted), None)
+        missing = refused(
+            "NoSuchClass", f"class {wanted} does not exist; there are: {names}", "kubectl get storageclass"
+        )
+        return (missing if found is None else found), "as asked for"
+    default = default_class(classes)
+    if default is None:
+        message = f"the cluster has no default class; there are: {names}"
+        return refused("NoDefaultClass", message, "name one with --storage-class CLASS"), ""
+    return default, f"{name(default)} is the cluster's default"
