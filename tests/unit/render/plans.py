@@ -1,0 +1,116 @@
+"""Plans as `plan.build` makes them, written by hand."""
+
+from typing import Any
+
+from pvserve.facts.objects import ObjectKey
+from pvserve.plan.steps import ApplyObject, Load, NotDone, PatchObject, Plan, Prove, RetainVolume, WaitReady
+
+MANAGED = {"app.kubernetes.io/managed-by": "pvserve"}
+SERVER_SIDE = {
+    "uid": "9d1f",
+    "resourceVersion": "17",
+    "generation": 2,
+    "creationTimestamp": "2026-01-01T00:00:00Z",
+    "managedFields": [{"manager": "kubectl"}],
+}
+
+
+def storage_class() -> dict[str, Any]:
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "gp3-csi-retain", "labels": MANAGED},
+        "provisioner": "ebs.csi.aws.com",
+        "reclaimPolicy": "Retain",
+    }
+
+
+def claim() -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "vllm-model-cache", "namespace": "llm", "labels": MANAGED},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "20Gi"}},
+            "storageClassName": "gp3-csi-retain",
+        },
+    }
+
+
+def runtime(**env: str) -> dict[str, Any]:
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    container = {"name": "kserve-container", "image": "vllm:1", "args": ["--port=8080", "y"], "env": variables}
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "ServingRuntime",
+        "metadata": {"name": "granite-pvc", "namespace": "llm", "labels": MANAGED},
+        "spec": {"containers": [container], "supportedModelFormats": [{"name": "vLLM", "version": "1"}]},
+    }
+
+
+def service(uri: str = "pvc://vllm-model-cache/granite-7b-lab") -> dict[str, Any]:
+    model = {"modelFormat": {"name": "vLLM"}, "runtime": "granite-pvc", "storageUri": uri}
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {
+            "name": "granite-pvc",
+            "namespace": "llm",
+            "labels": {"opendatahub.io/dashboard": "true", **MANAGED},
+            "annotations": {"openshift.io/display-name": "yes"},
+        },
+        "spec": {"predictor": {"minReplicas": 1, "model": model}},
+    }
+
+
+def apply(obj: dict[str, Any]) -> ApplyObject:
+    return ApplyObject(obj["kind"].lower(), f"make {obj['kind']}", obj)
+
+
+def load(**fields: Any) -> Load:
+    given = {
+        "source": "/home/ada/models/granite-7b-lab",
+        "claim": "vllm-model-cache",
+        "path": "granite-7b-lab",
+        "pod": {"spec": {"containers": [{"name": "pvserve", "image": "vllm:1"}]}},
+        "bytes": 13 << 30,
+        "files": 12,
+        "fingerprint": "abc",
+        "manifest_digest": "sha256:" + "e" * 64,
+    }
+    return Load("load", "load granite-7b-lab", **{**given, **fields})
+
+
+def whole(**fields: Any) -> Plan:
+    """A plan that makes everything, in an order that a file should not keep."""
+    steps = (
+        apply(service()),
+        apply(runtime()),
+        apply(storage_class()),
+        apply(claim()),
+        load(),
+        RetainVolume("retain", "keep the volume", "vllm-model-cache"),
+        WaitReady("ready", "wait until granite-pvc is Ready", "granite-pvc"),
+        Prove("prove", "prove that granite-pvc serves", "granite-pvc"),
+    )
+    given: dict[str, Any] = {"namespace": "llm", "service": "granite-pvc", "claim": "vllm-model-cache"}
+    return Plan(**{**given, "path": "granite-7b-lab", "steps": steps, **fields})
+
+
+def in_place() -> Plan:
+    """A service with a connection, edited in the safe order of steps."""
+    live = service("s3://models/granite")
+    live["metadata"] |= {"annotations": {"opendatahub.io/connections": "my-s3"}, **SERVER_SIDE}
+    live["status"] = {"conditions": []}
+    target = ObjectKey(live["apiVersion"], live["kind"], "llm", "granite-pvc")
+    stop = {"metadata": {"annotations": {"serving.kserve.io/stop": "true"}}}
+    gone = {"metadata": {"annotations": {"opendatahub.io/connections": None}}}
+    moved = {"spec": {"predictor": {"model": {"storageUri": "pvc://vllm-model-cache/granite-7b-lab"}}}}
+    start = {"metadata": {"annotations": {"serving.kserve.io/stop": None}}}
+    patches = [PatchObject(f"p{n}", "patch", target, body, live) for n, body in enumerate((stop, gone, moved, start))]
+    return whole(steps=tuple(patches))
+
+
+def not_allowed() -> NotDone:
+    return NotDone("keep the volume", "you may not patch persistentvolumes", "kubectl patch pv x -p '{}'")
