@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pvserve.errors import DataDiffers, PvserveError, Refused, Temporary
@@ -14,6 +15,7 @@ from pvserve.model import Found, shown
 from pvserve.transfer.values import Target
 
 SAID = 500
+INODES = 16  # for pvserve's own files
 HEADROOM = 0.06  # of the bytes to come, for the file system itself (CDI reserves the same)
 
 
@@ -96,6 +98,22 @@ def no_inodes(target: Target, missing: int, free: int) -> Refused:
     )
 
 
+def check_room(target: Target, sizes: Sequence[int], there: Mapping[int, int], space: Mapping[str, int]) -> None:
+    """Refuse what does not fit; `there` are the bytes of each file that lie on the volume already."""
+    block = max(1, space["block"])
+    rounded = ((-(-size // block) * block, there.get(number, 0)) for number, size in enumerate(sizes))
+    missing = sum(max(0, size - have) for size, have in rounded)
+    if needed(missing) > space["free"]:
+        raise no_room(target, missing, space["free"], space["size"])
+
+
+def check_inodes(target: Target, new: Sequence[str], free: int) -> None:
+    """Refuse more files than there are inodes; `free` is -1 where the file system counts none."""
+    directories = {path.rpartition("/")[0] for path in new}
+    if new and 0 <= free < len(new) + len(directories) + INODES:
+        raise no_inodes(target, len(new) + len(directories), free)
+
+
 def needed(missing: int) -> int:
     """Bytes that must be free for `missing` bytes of files."""
     return missing + int(missing * HEADROOM)
@@ -111,6 +129,17 @@ def occupied(target: Target) -> Refused:
             "add --replace: what is there is kept until gc, and pods that serve it keep it until they are restarted",
             "or load to another path",
         ),
+    )
+
+
+def cannot_replace(target: Target) -> Refused:
+    """Only a shell is in the pod, and something is at the path."""
+    return Refused(
+        "ReplaceNeedsPython",
+        f"{target} holds other content, and the loader pod has no Python 3.8 or newer: its shell cannot exchange two "
+        "directories at once, and for a moment there would be neither version",
+        subject=str(target),
+        remedy=("add --image with an image that has Python 3.8 or newer", "or load to another path"),
     )
 
 

@@ -24,6 +24,8 @@ HEARD = "/tmp/pvserve-heard"  # noqa: S108 - in the pod: plan.loader waits for i
 CONNECT_SECONDS = 1.5  # a NetworkPolicy that drops costs this much, once
 START_SECONDS = 30.0
 NOISE = 2000  # bytes of stderr kept for an error
+LAST_WORDS_SECONDS = 3.0
+KILLED = (137, 143)  # by the kernel for memory, or with its pod: no sign of what the pod lacks
 
 
 class NoAgent(Exception):
@@ -113,7 +115,10 @@ def exec_channel(reach: Reach, place: str) -> Channel:
         if answer.get("version") != VERSION:
             raise NoAgent("the agent speaks another version")
     except (Broken, OSError, Temporary) as error:
+        talk.listen_out()
         channel.close()
+        if stream.returncode in KILLED:
+            raise Broken(f"the agent was killed while it started (exit code {stream.returncode})") from error
         if talk.said or stream.returncode:
             raise NoAgent(f"the agent did not start: {shown(talk.said) or f'exit code {stream.returncode}'}") from error
         raise
@@ -149,14 +154,20 @@ def _start_listener(reach: Reach, secret: Secret, place: str) -> int:
         return len(piece)
 
     try:
-        return int(Wire(read_into, _nothing, guard=True).expect(HELLO).json()["port"])
+        return int(Wire(read_into, _silent, guard=True).expect(HELLO).json()["port"])
     except (Broken, KeyError, TypeError, ValueError) as error:
+        if result.returncode in KILLED or result.returncode is None:
+            raise Broken(f"the agent was stopped while it started (exit code {result.returncode})") from error
         said = result.err[-NOISE:].decode("utf-8", "replace").strip() or f"exit code {result.returncode}"
         raise NoAgent(f"the agent did not start: {shown(said)}") from error
 
 
 def _nothing(_data: Buffer) -> int:
     return 0
+
+
+def _silent(_data: Buffer) -> None:
+    return None
 
 
 def _direct(name: str, reach: Reach, secret: Secret, port: int) -> Channel:
@@ -228,6 +239,17 @@ class _ExecTalk:
 
     def write(self, data: Buffer) -> None:
         self._stream.write(bytes(data))
+
+    def listen_out(self) -> None:
+        """Hear what a program that ended still has to say."""
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        with contextlib.suppress(OSError, PvserveError):
+            while time.monotonic() < deadline:
+                got = self._stream.read(timeout=0.2)
+                if got and got[0] == STDERR:
+                    self.said = (self.said + got[1].decode("utf-8", "replace"))[-NOISE:]
+                elif (got or (0, b"")) == (STDOUT, b"") or self._stream.returncode is not None:
+                    return
 
     def close(self) -> None:
         self._closed.set()

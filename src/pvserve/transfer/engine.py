@@ -10,14 +10,14 @@ import time
 
 from pvserve.errors import Interrupted, PvserveError, Temporary
 from pvserve.events import Listener, silent
-from pvserve.model import DigestCache, Listing, Manifest, full_manifest, known_manifest, manifest_digest, shown
-from pvserve.model.digests import manifest_of
-from pvserve.transfer import causes
-from pvserve.transfer.agent.frames import BYE, DONE, FAIL, PING, Broken, Wire
-from pvserve.transfer.channels import Channel, NoAgent, open_channel
-from pvserve.transfer.looking import Look, Row, look
+from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, shown
+from pvserve.transfer.agent.frames import Broken
+from pvserve.transfer.ask import Ask, transfer_of
+from pvserve.transfer.channels import NoAgent, open_channel
+from pvserve.transfer.deciding import there_already
+from pvserve.transfer.ends import AgentEnd, End
 from pvserve.transfer.progress import INTERVAL, Progress
-from pvserve.transfer.session import Ask, Session, send_manifest, transfer_of
+from pvserve.transfer.shell_load import ShellEnd
 from pvserve.transfer.values import Loaded, Reach, Target, Via
 
 GIVE_UP_SECONDS = 180.0  # without any progress; a network or API server that is away for a minute is waited for
@@ -69,7 +69,7 @@ class _Load:
         self._via = via
         self._progress = progress
         self._sent = 0
-        self._channel: Channel | None = None
+        self._end: End | None = None
         self._cancelled = threading.Event()
         self._over = threading.Event()
         self._result: Loaded | BaseException | None = None
@@ -95,9 +95,9 @@ class _Load:
 
     def _abandon(self) -> None:
         self._cancelled.set()
-        channel = self._channel
-        if channel is not None:
-            channel.close()
+        end = self._end
+        if end is not None:
+            end.close()
         self._over.wait(STOP_SECONDS)
 
     def _run(self) -> None:
@@ -126,89 +126,24 @@ class _Load:
                 pauses += 1
 
     def _session(self) -> Loaded:
-        """One channel, from opening to closing it."""
+        """One end, from opening to closing it."""
         self._progress.phase = "connect"
+        end = self._end = self._open()
+        self._progress.channel, self._progress.waiting_for = end.channel, ""
+        try:
+            manifest = there_already(end, self._ask, self._progress, self._cancelled.is_set) or end.send()
+        finally:
+            self._sent += end.sent
+            end.close()
+        return self._loaded(manifest)
+
+    def _open(self) -> End:
+        """The agent by the best channel; where the pod cannot run it, its shell."""
         place = self._ask.transfer.partition("-")[0]
         try:
-            channel = self._channel = open_channel(self._reach, self._via, place)
-        except NoAgent as error:
-            raise PvserveError("NoAgent", f"the loader pod cannot run the agent: {error}") from error
-        self._progress.channel, self._progress.waiting_for = channel.name, ""
-        channel.keep_alive()
-        try:
-            there = self._there_already(channel.control)
-            return self._loaded(there) if there else self._send(channel)
-        finally:
-            channel.close()
-
-    def _there_already(self, control: Wire) -> Manifest | None:
-        """The manifest, if the path holds the very files already. Refuses what may not be replaced."""
-        ask = self._ask
-        seen = look(control, ask.target, rows=False, digests=False)
-        if seen.kind == "nothing":
-            return None
-        rows = look(control, ask.target, rows=True, digests=False).rows if seen.kind == "directory" else None
-        if rows == ():
-            return None  # an empty directory is in nobody's way
-        source = known_manifest(ask.listing, ask.cache)
-        if rows is not None and self._same_names(rows) and not (ask.replace and source is None):
-            source = source or self._digest_source()
-            if seen.current == manifest_digest(source).removeprefix("sha256:"):
-                return source
-            if seen.manifest is None and self._same_digests(control, source):
-                self._adopt(control, source)
-                return source
-        if ask.replace or self._is_damaged(seen, source):
-            return None  # equal files are found by digest, or by name and size
-        raise causes.occupied(ask.target)
-
-    def _same_names(self, rows: tuple[Row, ...]) -> bool:
-        """Whether names, sizes and executable bits are the source's."""
-        there = sorted((row.path, row.size, row.executable) for row in rows if not row.fault)
-        return there == sorted((found.path, found.size, found.executable) for found in self._ask.listing.entries)
-
-    def _same_digests(self, control: Wire, source: Manifest) -> bool:
-        """Whether the files at the path, which somebody else put there, are the source's."""
-        self._progress.phase = "verify"
-        rows = look(control, self._ask.target, rows=True, digests=True).rows
-        return {row.path: row.sha256 for row in rows} == {entry.path: entry.sha256 for entry in source.entries}
-
-    def _is_damaged(self, seen: Look, source: Manifest | None) -> bool:
-        """Whether the path should hold these files and does not: putting them right replaces nothing."""
-        return bool(seen.manifest and source and manifest_digest(seen.manifest) == manifest_digest(source))
-
-    def _digest_source(self) -> Manifest:
-        def heard(event: object) -> None:
-            if self._cancelled.is_set():
-                raise Broken("stopped")
-            self._progress.hashing(event)
-
-        source = full_manifest(self._ask.listing, self._ask.cache, listener=heard)
-        self._ask.known[:] = [entry.sha256 for entry in source.entries]
-        return source
-
-    def _adopt(self, control: Wire, source: Manifest) -> None:
-        """Write the manifest beside files that are right already."""
-        send_manifest(control, self._ask.target, source, replace=False, adopt=True)
-        while (frame := control.receive()).kind != DONE:
-            if frame.kind == FAIL:
-                raise causes.failure(frame.json(), self._ask.target)
-            if frame.kind != PING:
-                raise Broken(f"frame {frame.kind} came out of turn")
-
-    def _send(self, channel: Channel) -> Loaded:
-        session = Session(self._ask, channel, self._progress)
-        try:
-            session.run()
-            digests = {f.path: d for f, d in zip(self._ask.listing.entries, self._ask.known, strict=True)}
-            manifest = manifest_of(self._ask.listing, digests)
-            session.publish(manifest)
-            channel.control.send(BYE)
-        finally:
-            self._sent += session.sent
-            session.stop()
-            self._progress.restart()
-        return self._loaded(manifest)
+            return AgentEnd(self._ask, open_channel(self._reach, self._via, place), self._progress)
+        except NoAgent:
+            return ShellEnd(self._ask, self._reach, self._progress)
 
     def _loaded(self, manifest: Manifest) -> Loaded:
         self._progress.finish(unchanged=not self._sent)

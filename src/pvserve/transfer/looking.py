@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pvserve.model import Manifest, from_json, manifest_digest, shown
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import FAIL, PING, SEEN, SURVEY, SURVEYED, TEXT, Broken, Wire
+from pvserve.transfer.ask import place_of
 from pvserve.transfer.channels import NoAgent, exec_channel
-from pvserve.transfer.session import place_of
 from pvserve.transfer.values import Level, Reach, Target, VolumeReport
 
 MANIFEST_LIMIT = 256 << 20

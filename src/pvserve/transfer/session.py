@@ -5,17 +5,14 @@ Owns the talk over one channel, from the first question to the published version
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from pvserve.errors import PvserveError
-from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, to_json, to_sha256sums
+from pvserve.model import Manifest
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import (
     AGAIN,
@@ -27,7 +24,6 @@ from pvserve.transfer.agent.frames import (
     DURABLE,
     FAIL,
     FILES,
-    FINISH,
     GOOD,
     HAVE,
     PACKED,
@@ -35,62 +31,19 @@ from pvserve.transfer.agent.frames import (
     READY,
     SMALL,
     STATE,
-    TEXT,
     Broken,
     Frame,
     Unexpected,
-    Wire,
 )  # fmt: skip
+from pvserve.transfer.ask import Ask, place_of, send_manifest
 from pvserve.transfer.channels import Channel
 from pvserve.transfer.progress import Phase, Progress
 from pvserve.transfer.sender import Job, Sender, packs
-from pvserve.transfer.values import Target
 
 SILENT_SECONDS = 60.0  # the agent says something every 5 s
 TRIES = 3  # times that one file may come back wrong
 ROWS = 2000  # files per FILES frame
 _HEX = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass
-class Ask:
-    """What one load wants; the same for every session of it."""
-
-    listing: Listing
-    target: Target
-    transfer: str
-    epoch: int
-    replace: bool
-    known: list[str]  # the source's digest per file, "" until it is known
-    cache: DigestCache
-    tries: dict[int, int]
-
-
-def key_of(path: str) -> str:
-    """A path as one file name; one that grows too long by quoting is named by its digest."""
-    quoted = quote(path, safe="")
-    return quoted if len(quoted) <= 200 else "sha256-" + hashlib.sha256(path.encode()).hexdigest()
-
-
-def transfer_of(target: Target, listing: Listing) -> str:
-    """Names the transfer of exactly these files to this path: the same after a restart, another once one is touched."""
-    place = hashlib.sha256(target.path.encode()).hexdigest()[:16]
-    return f"{place}-{hashlib.sha256(listing.fingerprint.encode()).hexdigest()[:16]}"
-
-
-def place_of(target: Target) -> dict[str, str]:
-    """The fields by which the agent finds a path."""
-    return {"mount": target.mount, "path": target.path, "key": key_of(target.path)}
-
-
-def send_manifest(wire: Wire, target: Target, manifest: Manifest, *, replace: bool, adopt: bool) -> None:
-    """The last words of a load; `adopt`: of files that lie at the path already."""
-    for number, text in enumerate((to_json(manifest), to_sha256sums(manifest))):
-        data = text.encode()
-        for start in range(0, len(data), CELL):
-            wire.send(TEXT, data[start : start + CELL], number)
-    digest = manifest_digest(manifest).removeprefix("sha256:")
-    wire.send_json(FINISH, {**place_of(target), "digest": digest, "replace": replace, "adopt": adopt})
 
 
 class Session:
@@ -169,23 +122,18 @@ class Session:
     def _check_room(self, state: Any, have: dict[int, list[Any]]) -> None:
         """Refuse before the first byte what cannot fit."""
         try:
-            space = state["space"]
-            free, size, inodes, block = (int(space[key]) for key in ("free", "size", "inodes", "block"))
+            space = {key: int(state["space"][key]) for key in ("free", "size", "inodes", "block")}
         except (KeyError, TypeError, ValueError) as error:
             raise Broken("the agent's answer makes no sense") from error
-        missing = files = 0
-        for number, found in enumerate(self._entries):
-            kind = have.get(number, [""])
-            if kind[0] == "v":
-                continue
-            there = sum(int(run[1]) for run in kind[1]) * CELL if kind[0] == "d" else 0
-            missing += max(0, -(-found.size // block) * block - there)
-            files += kind[0] != "d"
-        if causes.needed(missing) > free:
-            raise causes.no_room(self._ask.target, missing, free, size)
-        directories = {found.path.rpartition("/")[0] for found in self._entries}
-        if 0 <= inodes < files + len(directories) + 16 and files:
-            raise causes.no_inodes(self._ask.target, files + len(directories), inodes)
+        there: dict[int, int] = {}
+        for number, row in have.items():
+            if row[0] == "v":
+                there[number] = self._entries[number].size
+            elif row[0] == "d":
+                there[number] = sum(int(run[1]) for run in row[1]) * CELL
+        causes.check_room(self._ask.target, [found.size for found in self._entries], there, space)
+        new = [found.path for number, found in enumerate(self._entries) if number not in there]
+        causes.check_inodes(self._ask.target, new, space["inodes"])
 
     def _plan(self, have: dict[int, list[Any]]) -> None:
         """Jobs for what is missing, and for what is there but not yet digested on this side; largest first."""

@@ -13,37 +13,8 @@ import pytest
 from pvserve.model import DigestCache, listing
 from pvserve.transfer import Target, inspect, load
 
-from .pod import LocalPod, contents, tree
-
-MIB = 1 << 20
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    big = os.urandom(MIB) * 9 + b"tail"
-    return tree(
-        tmp_path / "source",
-        {
-            "model.safetensors": big,
-            "config.json": b"{}",
-            "empty": b"",
-            "sub/dir/tokenizer.json": os.urandom(5000),
-            "odd \n name": b"odd",
-            "exactly": os.urandom(2 * MIB),
-        },
-    )
-
-
-@pytest.fixture
-def claim(tmp_path: Path) -> Path:
-    path = tmp_path / "claim"
-    path.mkdir(mode=0o775)
-    return path
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> DigestCache:
-    return DigestCache(tmp_path / "digests")
+from .conftest import MIB
+from .pod import LocalPod, contents
 
 
 def pod(channel: str) -> LocalPod:

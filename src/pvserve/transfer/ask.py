@@ -1,0 +1,55 @@
+"""What one load asks for, and the names under which it is known on the volume.
+
+Owns the value that all sessions of a load share, and its last words. Must not send files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, to_json, to_sha256sums
+from pvserve.transfer.agent.frames import CELL, FINISH, TEXT, Wire
+from pvserve.transfer.values import Target
+
+
+@dataclass
+class Ask:
+    """What one load wants; the same for every session of it."""
+
+    listing: Listing
+    target: Target
+    transfer: str
+    epoch: int
+    replace: bool
+    known: list[str]  # the source's digest per file, "" until it is known
+    cache: DigestCache
+    tries: dict[int, int]
+
+
+def key_of(path: str) -> str:
+    """A path as one file name; one that grows too long by quoting is named by its digest."""
+    quoted = quote(path, safe="")
+    return quoted if len(quoted) <= 200 else "sha256-" + hashlib.sha256(path.encode()).hexdigest()
+
+
+def transfer_of(target: Target, listing: Listing) -> str:
+    """Names the transfer of exactly these files to this path: the same after a restart, another once one is touched."""
+    place = hashlib.sha256(target.path.encode()).hexdigest()[:16]
+    return f"{place}-{hashlib.sha256(listing.fingerprint.encode()).hexdigest()[:16]}"
+
+
+def place_of(target: Target) -> dict[str, str]:
+    """The fields by which the agent finds a path."""
+    return {"mount": target.mount, "path": target.path, "key": key_of(target.path)}
+
+
+def send_manifest(wire: Wire, target: Target, manifest: Manifest, *, replace: bool, adopt: bool) -> None:
+    """The last words of a load; `adopt`: of files that lie at the path already."""
+    for number, text in enumerate((to_json(manifest), to_sha256sums(manifest))):
+        data = text.encode()
+        for start in range(0, len(data), CELL):
+            wire.send(TEXT, data[start : start + CELL], number)
+    digest = manifest_digest(manifest).removeprefix("sha256:")
+    wire.send_json(FINISH, {**place_of(target), "digest": digest, "replace": replace, "adopt": adopt})

@@ -1,0 +1,80 @@
+"""The other end of a load, as its decisions need it: the agent on a channel, or a mere shell (`shell.py`).
+
+Owns that border and the agent's side of it. Must not decide what is loaded, nor retry.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pvserve.model import Manifest
+from pvserve.model.digests import manifest_of
+from pvserve.transfer import causes
+from pvserve.transfer.agent.frames import BYE, DONE, FAIL, PING, Broken
+from pvserve.transfer.ask import Ask, send_manifest
+from pvserve.transfer.channels import Channel
+from pvserve.transfer.looking import Look, look
+from pvserve.transfer.progress import Progress
+from pvserve.transfer.session import Session
+
+
+class End(Protocol):
+    """Looks at a path and puts files there; `sent` counts bytes of file contents that left."""
+
+    sent: int
+    channel: str
+
+    def look(self, *, rows: bool, digests: bool) -> Look: ...
+    def adopt(self, manifest: Manifest) -> None: ...
+    def send(self) -> Manifest: ...
+    def close(self) -> None: ...
+
+
+def manifest_from(ask: Ask) -> Manifest:
+    """The manifest of a load whose digests are all known."""
+    digests = {found.path: digest for found, digest in zip(ask.listing.entries, ask.known, strict=True)}
+    return manifest_of(ask.listing, digests)
+
+
+class AgentEnd:
+    """The agent, over an open channel."""
+
+    def __init__(self, ask: Ask, channel: Channel, progress: Progress) -> None:
+        self.sent = 0
+        self.channel = channel.name
+        self._ask = ask
+        self._channel = channel
+        self._progress = progress
+        channel.keep_alive()
+
+    def look(self, *, rows: bool, digests: bool) -> Look:
+        """What lies at the path."""
+        return look(self._channel.control, self._ask.target, rows=rows, digests=digests)
+
+    def adopt(self, manifest: Manifest) -> None:
+        """Write the manifest beside files that are right already."""
+        control = self._channel.control
+        send_manifest(control, self._ask.target, manifest, replace=False, adopt=True)
+        while (frame := control.receive()).kind != DONE:
+            if frame.kind == FAIL:
+                raise causes.failure(frame.json(), self._ask.target)
+            if frame.kind != PING:
+                raise Broken(f"frame {frame.kind} came out of turn")
+
+    def send(self) -> Manifest:
+        """Send what is missing and publish."""
+        session = Session(self._ask, self._channel, self._progress)
+        try:
+            session.run()
+            manifest = manifest_from(self._ask)
+            session.publish(manifest)
+            self._channel.control.send(BYE)
+            return manifest
+        finally:
+            self.sent += session.sent
+            session.stop()
+            self._progress.restart()
+
+    def close(self) -> None:
+        """End all streams at once."""
+        self._channel.close()
