@@ -1,0 +1,136 @@
+"""Reads what a service, or a pod, is made of and what happened to it.
+
+Owns which objects are asked for: few each time, more only where the first ones call for it, since a wait asks every
+second. Must not decide what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from pvserve.cluster.client import Cluster
+from pvserve.diagnose import NOT_ASKED, ClaimEvidence, Evidence, PodEvidence
+from pvserve.diagnose.pods import Container, claim_names, containers, node, phase, ready
+from pvserve.diagnose.rollout import current_pods
+from pvserve.diagnose.values import Many
+from pvserve.errors import PvserveError, Temporary
+from pvserve.facts import Object, Unknown, known, name, namespace
+
+PARALLEL = 8  # requests at a time
+LOG_LINES = 40
+MOST_LOGS = 6
+SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+E = TypeVar("E", bound=PodEvidence)
+
+
+def read_evidence(cluster: Cluster, namespace: str, service_name: str) -> Evidence:
+    """A service, its Deployments, pods, claims and their events; what may not be read is `Unknown`.
+
+    Six requests while all is well. Raises Temporary when the cluster cannot be reached.
+    """
+    selector = f"{SERVICE_LABEL}={service_name}"
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="evidence") as pool:
+        service = pool.submit(cluster.find, "serving.kserve.io/v1beta1", "InferenceService", service_name, namespace)
+
+        def of_service(api_version: str, kind: str) -> Future[Many]:
+            return pool.submit(cluster.find_all, api_version, kind, namespace, label_selector=selector)
+
+        parts = [of_service("apps/v1", "Deployment"), of_service("apps/v1", "ReplicaSet"), of_service("v1", "Pod")]
+        events = pool.submit(cluster.find_all, "v1", "Event", namespace)
+        now = pool.submit(_now, cluster)
+        deployments, replica_sets, pods = (part.result() for part in parts)
+        evidence = Evidence(
+            name=service_name,
+            namespace=namespace,
+            now=now.result(),
+            service=service.result(),
+            deployments=deployments,
+            replica_sets=replica_sets,
+            pods=pods,
+            events=events.result(),
+        )
+        return replace(_more(cluster, pool, evidence, current_pods(evidence)), policies=_policies(cluster, namespace))
+
+
+def read_pod_evidence(cluster: Cluster, pod: Object) -> PodEvidence:
+    """A pod that stands alone, as `pod` was just read, with its claims and events."""
+    where = namespace(pod)
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="evidence") as pool:
+        now = pool.submit(_now, cluster)
+        events = pool.submit(cluster.find_all, "v1", "Event", where)
+        evidence = PodEvidence(namespace=where, now=now.result(), pods=(pod,), events=events.result())
+        return _more(cluster, pool, evidence, (pod,))
+
+
+def _policies(cluster: Cluster, namespace: str) -> Many:
+    return cluster.find_all("networking.k8s.io/v1", "NetworkPolicy", namespace)
+
+
+def _now(cluster: Cluster) -> str:
+    """The API server's clock, by the Date of any answer: ages must not depend on this machine's clock."""
+    date = cluster.raw("GET", "/version").headers.get("date", "")
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC).isoformat()
+    except ValueError:
+        return ""
+
+
+def _more(cluster: Cluster, pool: ThreadPoolExecutor, evidence: E, pods: tuple[Object, ...]) -> E:
+    """What the pods mount; and for those that are not well, what may be the reason."""
+    wanted = sorted({claim for pod in known(evidence.pods, ()) for claim in claim_names(pod)})
+    claims = {claim: pool.submit(_claim, cluster, evidence.namespace, claim) for claim in wanted}
+    logs = {key: pool.submit(_log, cluster, evidence.namespace, item) for key, item in _speaking(pods)}
+    read = {claim: asked.result() for claim, asked in claims.items()}
+    pending = [pod for pod in pods if phase(pod) == "Pending"]
+    asks: dict[str, Callable[[], Many]] = {}
+    if any(isinstance(of.object, dict) and not of.object["spec"].get("volumeName") for of in read.values()):
+        asks["classes"] = lambda: cluster.find_all("storage.k8s.io/v1", "StorageClass")
+    if pending:
+        asks["neighbours"] = lambda: cluster.find_all("v1", "Pod", evidence.namespace)
+    if any(not node(pod) for pod in pending):
+        asks["nodes"] = lambda: cluster.find_all("v1", "Node")
+    found = {field: pool.submit(ask) for field, ask in asks.items()}
+    return replace(
+        evidence,
+        claims=read,
+        logs={key: asked.result() for key, asked in logs.items()},
+        classes=found["classes"].result() if "classes" in found else NOT_ASKED,
+        neighbours=found["neighbours"].result() if "neighbours" in found else NOT_ASKED,
+        nodes=found["nodes"].result() if "nodes" in found else NOT_ASKED,
+    )
+
+
+def _claim(cluster: Cluster, namespace: str, claim: str) -> ClaimEvidence:
+    found = cluster.find("v1", "PersistentVolumeClaim", claim, namespace)
+    volume = found["spec"].get("volumeName") if isinstance(found, dict) else ""
+    return ClaimEvidence(found, cluster.find("v1", "PersistentVolume", volume) if volume else None)
+
+
+def _speaking(pods: Iterable[Object]) -> Iterator[tuple[tuple[str, str], Container]]:
+    """The containers whose last lines may tell something: they ended, or run without being ready."""
+    left = MOST_LOGS
+    for pod in pods:
+        if ready(pod):
+            continue
+        for container in containers(pod):
+            bad = container.ended is not None and (container.ended.get("exitCode") or not container.init)
+            unready = container.state("running") and not container.status.get("ready")
+            if left and (bad or unready):
+                left -= 1
+                yield (name(pod), container.name), container
+
+
+def _log(cluster: Cluster, namespace: str, container: Container) -> str | Unknown:
+    """Of the run that ended, where one did."""
+    previous = bool(container.state("running") and container.ended)
+    try:
+        return cluster.logs(name(container.pod), namespace, container.name, LOG_LINES, previous)
+    except Temporary:
+        raise
+    except PvserveError as error:
+        return Unknown(error.message, "forbidden" if error.reason == "Forbidden" else "not-asked")

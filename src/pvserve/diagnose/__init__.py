@@ -1,0 +1,34 @@
+"""Evidence -> findings: what is wrong with a service or a pod, how it was seen, and what mends it.
+
+Owns the rules and the table of meanings with their sources (docs/findings.md). Pure: reads nothing, changes nothing.
+"""
+
+from pvserve.diagnose.judging import findings, judge, judge_pod
+from pvserve.diagnose.meaning import Meaning
+from pvserve.diagnose.meanings import MEANINGS
+from pvserve.diagnose.values import (
+    NOT_ASKED,
+    ClaimEvidence,
+    Evidence,
+    Finding,
+    ObjectLine,
+    PodEvidence,
+    Seen,
+    Verdict,
+)
+
+__all__ = [
+    "MEANINGS",
+    "NOT_ASKED",
+    "ClaimEvidence",
+    "Evidence",
+    "Finding",
+    "Meaning",
+    "ObjectLine",
+    "PodEvidence",
+    "Seen",
+    "Verdict",
+    "findings",
+    "judge",
+    "judge_pod",
+]

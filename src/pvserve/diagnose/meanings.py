@@ -1,0 +1,40 @@
+"""What each trap means and what mends it.
+
+Owns the table as a whole and how a row becomes a finding. The order is causal: what comes first explains what comes
+later. Must not know how a trap is recognised.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from pvserve.diagnose.meaning import Meaning
+from pvserve.diagnose.meanings_before import CLAIM, CREATION, SCHEDULING, SERVICE
+from pvserve.diagnose.meanings_within import CONTAINER, LATE, MODEL, MOUNT
+from pvserve.diagnose.values import Cause, Finding, Seen
+
+MEANINGS: tuple[Meaning, ...] = (
+    *SERVICE,
+    *CREATION,
+    *CLAIM,
+    *SCHEDULING,
+    *MOUNT,
+    *CONTAINER,
+    *MODEL,
+    *LATE,
+)
+_BY_CODE = {meaning.code: (rank, meaning) for rank, meaning in enumerate(MEANINGS)}
+
+
+def cause(code: str, *seen: Seen, hopeless: bool = False, **words: object) -> Cause:
+    """The row `code` of the table, filled with `words`; in remedies they are quoted for a shell."""
+    meaning = _BY_CODE[code][1]
+    plain = {key: str(value) for key, value in words.items()}
+    quoted = {key: shlex.quote(value) if value else value for key, value in plain.items()}
+    remedy = tuple(line.format_map(quoted) for line in meaning.remedy)
+    return Cause(Finding(code, meaning.title.format_map(plain), meaning.severity, seen, remedy), hopeless)
+
+
+def rank(item: Cause) -> int:
+    """The place in the causal order."""
+    return _BY_CODE[item.finding.code][0]

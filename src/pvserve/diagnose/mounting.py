@@ -1,0 +1,47 @@
+"""Why a node cannot mount a pod's volumes.
+
+Owns the reading of the kubelet's FailedMount and the attach controller's FailedAttachVolume.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pvserve.diagnose import pods as looking
+from pvserve.diagnose.meanings import cause
+from pvserve.diagnose.occurrences import events_of, lasted, seen, text, when, with_reason
+from pvserve.diagnose.values import Cause, PodEvidence
+from pvserve.facts import Object
+
+PATIENCE_SECONDS = 30.0  # a Secret that a controller makes beside the service comes within this time
+_MISSING = re.compile(r'(secret|configmap) "([^"]+)" not found')
+_DRIVER = re.compile(r"driver name (\S+) not found in the list of registered CSI drivers")
+# Said every two minutes about volumes of which another event says why.
+_SUMMARY = re.compile(r"^(Unable to attach or mount volumes|unmounted volumes=)")
+
+
+def mounting_causes(evidence: PodEvidence, pods: tuple[Object, ...]) -> Iterator[Cause]:
+    """The last reason that each waiting pod's node gives."""
+    for pod in pods:
+        waiting = looking.phase(pod) == "Pending" and looking.node(pod) and not looking.going(pod)
+        if not waiting or any(item.status.get("state", {}).get("running") for item in looking.containers(pod)):
+            continue
+        failed = with_reason(events_of(evidence, "Pod", pod), "FailedMount", "FailedAttachVolume", "FailedMapVolume")
+        failed = tuple(event for event in failed if "Multi-Attach" not in text(event))
+        telling = [event for event in failed if not _SUMMARY.search(text(event))] or list(failed)
+        if telling:
+            yield _failed(evidence, pod, telling[-1])
+
+
+def _failed(evidence: PodEvidence, pod: Object, event: Object) -> Cause:
+    said, words = text(event), looking.words(evidence, pod)
+    since = str(event.get("firstTimestamp") or when(event))
+    late = lasted(since, evidence, PATIENCE_SECONDS)
+    missing, driver = _MISSING.search(said), _DRIVER.search(said)
+    if missing:
+        kind = "Secret" if missing[1] == "secret" else "ConfigMap"
+        return cause("MountNeedsObject", seen(event), hopeless=late, missing=f"{kind} {missing[2]}", **words)
+    if driver:
+        return cause("DriverMissing", seen(event), hopeless=late, driver=driver[1], **words)
+    return cause("MountFailed", seen(event), **words)

@@ -1,0 +1,69 @@
+"""A cluster with KServe, given by KUBECONFIG, and a namespace of its own for each test or module.
+
+Knows nothing of the bed: images come from PVSERVE_TEST_IMAGE_*, classes from the API (see tests/cluster/offers.py).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from pvserve.cluster import Cluster
+
+from .offers import make_namespace
+
+
+def _connected() -> Cluster | str:
+    """The cluster, or why there is none."""
+    if not os.environ.get("KUBECONFIG"):
+        return "KUBECONFIG names no cluster"
+    cluster = Cluster.connect()
+    if cluster.serves("serving.kserve.io/v1beta1") is not True:
+        return f"{cluster.server} does not serve serving.kserve.io/v1beta1"
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def any_cluster() -> Cluster:
+    """The cluster with its kubeconfig's own namespace; most tests want `cluster`."""
+    found = _connected()
+    if isinstance(found, Cluster):
+        return found
+    if os.environ.get("PVSERVE_REQUIRE") in ("cluster", "bed"):
+        pytest.fail(found)
+    pytest.skip(found)
+
+
+@pytest.fixture
+def namespace(any_cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace for one test, seen by the Open Data Hub dashboard; deleted afterwards."""
+    with make_namespace(any_cluster) as name:
+        yield name
+
+
+@pytest.fixture
+def cluster(any_cluster: Cluster, namespace: str) -> Cluster:
+    """The cluster, with the test's own namespace as the one that is meant."""
+    return Cluster.connect(namespace=namespace)
+
+
+@pytest.fixture(scope="module")
+def module_namespace(any_cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace for all tests of a module, for scenarios that run side by side."""
+    with make_namespace(any_cluster) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def module_cluster(module_namespace: str) -> Cluster:
+    """The cluster, with the module's own namespace."""
+    return Cluster.connect(namespace=module_namespace)
+
+
+@pytest.fixture(scope="session")
+def run_id() -> str:
+    """A word that no other test run uses, for names of cluster-wide objects."""
+    return uuid.uuid4().hex[:6]
