@@ -50,7 +50,8 @@ bed-down: venv
 .PHONY: test test-bed test-cluster test-clients
 test: check bed test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
 test-cluster: venv ## cluster tests against any cluster with KServe: make test-cluster KUBECONFIG=...
-	KUBECONFIG=$${KUBECONFIG:-$$($(BIN)/bed kubeconfig)} PVSERVE_REQUIRE=cluster $(BIN)/pytest tests/cluster -m cluster
+	if [ -z "$$KUBECONFIG" ]; then bed=$$($(BIN)/bed env) && eval "$$bed"; fi && \
+	  PVSERVE_REQUIRE=cluster $(BIN)/pytest tests/cluster -m cluster
 test-bed: venv
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed tests/emulator -m bed
 test-clients: venv

@@ -10,7 +10,7 @@ import time
 
 import click
 
-from bed import cluster, components, readiness
+from bed import cluster, components, environment, readiness
 from bed.errors import BedError
 from bed.settings import settings
 
@@ -64,6 +64,12 @@ def build(extras: tuple[str, ...]) -> None:
 def kubeconfig() -> None:
     """Print the path of the administrator's kubeconfig."""
     print(settings().kubeconfig)
+
+
+@root.command()
+def env() -> None:
+    """Print what the cluster tests need, for a shell: eval "$(bed env)"."""
+    print(environment.as_exports(environment.variables(settings())))
 
 
 def _component(action: str) -> click.Command:
