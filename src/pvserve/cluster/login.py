@@ -10,13 +10,15 @@ import logging
 import os
 import ssl
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pvserve.cluster.failures import not_logged_in
-from pvserve.cluster.proxy import environment_proxy
+from pvserve.cluster.proxy import SOCKS, environment_proxy
 from pvserve.errors import NotAllowed, PvserveError, UsageError
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -47,11 +49,41 @@ def logging_in(kubeconfig: str | None, context: str | None, as_user: str | None,
         else:
             files = _kubeconfig(kubeconfig, os.environ)
             login = _from_kubeconfig(files, context) if files else _from_pod(context)
-        if as_user is None:
-            return login
-        return replace(login, headers={**login.headers, "Impersonate-User": as_user})
+        impersonated = {} if as_user is None else {"Impersonate-User": as_user}
+        return _checked(replace(login, headers={**login.headers, **impersonated}))
 
     return log_in
+
+
+def _checked(login: Login) -> Login:
+    """With the proxy of the environment. Finds here what would fail later in words that quote a token or password."""
+    _check_address("server", login.server, ("https", "http"))
+    if urlsplit(login.server).username is not None:
+        raise UsageError(
+            "ServerInvalid",
+            "the address of the API server carries a user name",
+            remedy=("kubectl config set-credentials USER --username=NAME --password=…",),
+        )
+    for name, value in login.headers.items():
+        if not (value.isascii() and value.isprintable()):
+            words = f"the credentials cannot be sent: {name} holds characters that no HTTP header may have"
+            raise UsageError("CredentialsInvalid", words, remedy=("renew the token that the kubeconfig names",))
+    proxy = login.proxy or environment_proxy(login.server, os.environ)
+    if proxy:
+        _check_address("proxy", proxy, ("http", "https", *SOCKS))
+    return replace(login, proxy=proxy)
+
+
+def _check_address(what: str, address: str, schemes: Sequence[str]) -> None:
+    """Proxies may carry a password, so an address is not quoted."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        words = f"the address of the {what} is not of the form {schemes[0]}://HOST:PORT"
+        raise UsageError("ServerInvalid", words, remedy=("kubectl config view --minify",))
 
 
 def _kubeconfig(flag: str | None, environ: Mapping[str, str]) -> str:
@@ -100,7 +132,7 @@ def _from_kubeconfig(files: str, context: str | None) -> Login:
         headers=_headers(token, _impersonation(entries.user)),
         tls=tls,
         server_name=str(entries.cluster.get("tls-server-name") or ""),
-        proxy=str(entries.cluster.get("proxy-url") or "") or environment_proxy(configuration.host, os.environ),
+        proxy=str(entries.cluster.get("proxy-url") or ""),
     )
 
 
@@ -117,7 +149,10 @@ def _entries(merged: Any, context: str | None, files: str) -> _Entries:
     def entry(kind: str, name: str) -> Mapping[str, Any]:
         for node in merged.safe_get(f"{kind}s") or ():
             if node.value.get("name") == name:
-                return node.value.get(kind) or {}
+                found = node.value.get(kind) or {}
+                if not isinstance(found, Mapping):
+                    raise TypeError(f"{kind} {name} is no mapping")
+                return found
         return {}
 
     wanted = context or (merged.safe_get("current-context") if merged is not None else "")
@@ -185,7 +220,6 @@ def _from_pod(context: str | None) -> Login:
         namespace=namespace.read_text().strip() if namespace.is_file() else "default",
         headers=_headers(_token(configuration), {}),
         tls=_tls(configuration),
-        proxy=environment_proxy(configuration.host, os.environ),
     )
 
 
@@ -198,7 +232,7 @@ def _from_client(client: Any) -> Login:
         headers=_headers(_token(configuration), dict(client.default_headers)),
         tls=_tls(configuration),
         server_name=configuration.tls_server_name or "",
-        proxy=configuration.proxy or environment_proxy(configuration.host, os.environ),
+        proxy=configuration.proxy or "",
     )
 
 
@@ -240,17 +274,11 @@ class _Said(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
 
-    def listening(self) -> _Listening:
+    @contextmanager
+    def listening(self) -> Iterator[None]:
         """While it lasts, messages come here."""
-        return _Listening(self)
-
-
-class _Listening:
-    def __init__(self, said: _Said) -> None:
-        self._said = said
-
-    def __enter__(self) -> None:
-        logging.getLogger().addHandler(self._said)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger().removeHandler(self._said)
+        logging.getLogger().addHandler(self)
+        try:
+            yield
+        finally:
+            logging.getLogger().removeHandler(self)

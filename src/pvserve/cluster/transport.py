@@ -54,7 +54,7 @@ def pause_before(request: Request, response: Response, attempt: int) -> float | 
 
 def backoff(attempt: int) -> float:
     """0.2 s, doubled each time up to LONGEST_PAUSE, spread so that clients do not knock together."""
-    longest: float = min(LONGEST_PAUSE, 0.2 * 2**attempt)
+    longest: float = min(LONGEST_PAUSE, 0.2 * 2 ** min(attempt, 10))
     return longest * (0.5 + random.random() / 2)  # noqa: S311 - no secret
 
 

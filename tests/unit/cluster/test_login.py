@@ -127,7 +127,7 @@ def test_form_9_proxy_url(api: Server, files: Path, authority: Authority) -> Non
         address = {"proxy-url": f"http://me:pass%20word@127.0.0.1:{proxy.port}"}
         path = write(files / "config", server, {"token": "abc"}, authority.file, **address)
         came(api, path)
-        assert proxy.wishes == [f"CONNECT 127.0.0.1:{api.port} HTTP/1.1"]
+        assert proxy.wishes[0].startswith(f"CONNECT 127.0.0.1:{api.port} HTTP/1.")  # 1.0 before Python 3.12
         assert proxy.authorization == "Basic bWU6cGFzcyB3b3Jk"
     finally:
         proxy.close()
