@@ -33,13 +33,12 @@ def _lines(plan: Plan, colour: bool) -> Iterator[str]:
         yield f"   unchanged: {clean(same)}"
     for item in plan.not_done:
         yield f"not done: {clean(item.what)}: {clean(item.why)}"
-        if item.command:
-            yield f"   {item.command}"
+        yield from (f"   {clean(line)}" for line in item.command.splitlines())
     for note in plan.notes:
         yield f"note: {clean(note)}"
     for refusal in plan.refusals:
-        yield f"{styled('refused', 'red', colour)} ({refusal.reason}): {clean(refusal.message)}"
-        yield from (f"   {line}" for text in refusal.remedy for line in text.splitlines())
+        yield f"{styled('refused', 'red', colour)} ({clean(refusal.reason)}): {clean(refusal.message)}"
+        yield from (f"   {clean(line)}" for text in refusal.remedy for line in text.splitlines())
 
 
 def _step_lines(step: Step, colour: bool) -> Iterator[str]:

@@ -5,14 +5,16 @@ Owns the writers. None of them decides anything, and none fails the work it watc
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import IO
 
 from pvserve.events import Event, Listener, Note, StepState, Transfer
-from pvserve.show.words import clean, duration, size
+from pvserve.show.words import clean, duration, redraws, size
 
 LINE_SECONDS = 10.0
 BAR_SECONDS = 0.1
@@ -22,8 +24,8 @@ WORDS = {"ongoing": "..", "ok": "ok", "unchanged": "==", "fail": "FAIL", "skippe
 
 
 def progress(stream: IO[str]) -> Listener:
-    """The right writer for `stream`: a bar where it is a terminal, lines otherwise."""
-    return Bar(stream) if stream.isatty() else Lines(stream)
+    """The right writer for `stream`: a bar where it is a terminal that can redraw a line, lines otherwise."""
+    return Bar(stream) if redraws(stream) else Lines(stream)
 
 
 class Lines:
@@ -41,45 +43,45 @@ class Lines:
             if event.phase != "done" and now - self._told < LINE_SECONDS:
                 return
             self._told = now
-            self._line(transfer_words(event))
-        else:
-            self._line(step_words(event) if isinstance(event, StepState) else note_words(event))
-
-    def _line(self, text: str) -> None:
+        text = event_words(event)
         if text != self._last:
             self._last = text
-            print(text, file=self._stream, flush=True)
+            _write(self._stream, text + "\n")
 
 
 class Bar:
     """The same lines, with the running transfer as a bar that is redrawn in place."""
 
-    def __init__(self, stream: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: IO[str],
+        clock: Callable[[], float] = time.monotonic,
+        columns: Callable[[], int] = lambda: shutil.get_terminal_size().columns,
+    ) -> None:
         self._stream = stream
         self._clock = clock
+        self._columns = columns
         self._drawn = False
         self._last = ""
         self._at = 0.0
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, Transfer):
+        if isinstance(event, Transfer) and event.phase != "done":
             now = self._clock()
-            if event.phase == "done":
-                self._line(transfer_words(event))
-            elif now - self._at >= BAR_SECONDS:
+            if now - self._at >= BAR_SECONDS:
                 self._at = now
-                self._stream.write(f"\r\x1b[K{_bar(event)} {transfer_words(event)}")
-                self._stream.flush()
+                # A bar that is wider than the terminal wraps, and only its last line would be redrawn.
+                shown = f"{_bar(event)} {transfer_words(event)}"[: self._columns() - 1]
+                _write(self._stream, f"\r\x1b[K{shown}")
                 self._drawn = True
         else:
-            self._line(step_words(event) if isinstance(event, StepState) else note_words(event))
+            self._line(event_words(event))
 
     def _line(self, text: str) -> None:
         if text == self._last:
             return
         self._last = text
-        self._stream.write(("\r\x1b[K" if self._drawn else "") + text + "\n")
-        self._stream.flush()
+        _write(self._stream, ("\r\x1b[K" if self._drawn else "") + text + "\n")
         self._drawn = False
 
 
@@ -91,7 +93,21 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         kind = {StepState: "step", Transfer: "transfer", Note: "note"}[type(event)]
-        print(json.dumps({"type": kind, **asdict(event)}), file=self._stream, flush=True)
+        _write(self._stream, json.dumps({"type": kind, **asdict(event)}) + "\n")
+
+
+def _write(stream: IO[str], text: str) -> None:
+    """Nobody may be reading any more (`| head`, a closed terminal): that must not fail the work that is told of."""
+    with contextlib.suppress(OSError, ValueError):
+        stream.write(text)
+        stream.flush()
+
+
+def event_words(event: Event) -> str:
+    """Any event in one line."""
+    if isinstance(event, Transfer):
+        return transfer_words(event)
+    return step_words(event) if isinstance(event, StepState) else note_words(event)
 
 
 def step_words(event: StepState) -> str:
@@ -124,7 +140,12 @@ def transfer_words(event: Transfer) -> str:
     return clean(", ".join(parts))
 
 
+def share_of(event: Transfer) -> float:
+    """How much of the bytes is done, from 0 to 1."""
+    return min(event.bytes_done / event.bytes_total, 1.0) if event.bytes_total else 0.0
+
+
 def _bar(event: Transfer) -> str:
-    share = event.bytes_done / event.bytes_total if event.bytes_total else 0.0
-    full = int(BAR_WIDTH * min(share, 1.0))
+    share = share_of(event)
+    full = int(BAR_WIDTH * share)
     return f"[{'#' * full}{'-' * (BAR_WIDTH - full)}] {share:4.0%}"

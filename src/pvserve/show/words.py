@@ -33,11 +33,16 @@ def duration(seconds: float) -> str:
 
 
 def colours(stream: IO[str]) -> bool:
-    """Whether to colour `stream`: https://no-color.org, FORCE_COLOR, TERM=dumb, and only on a terminal."""
+    """Whether to colour `stream`: NO_COLOR wins (https://no-color.org), then FORCE_COLOR, else only a terminal."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
         return True
+    return redraws(stream)
+
+
+def redraws(stream: IO[str]) -> bool:
+    """Whether `stream` is a terminal that understands colours and redrawing a line."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -3,8 +3,10 @@
 import io
 import json
 
+import pytest
+
 from pvserve.events import Note, StepState, Transfer
-from pvserve.show.progress import Bar, JsonLines, Lines, transfer_words
+from pvserve.show.progress import Bar, JsonLines, Lines, progress, transfer_words
 from pvserve.show.words import clean, duration, size
 
 HALF = Transfer("send", bytes_done=512, bytes_total=1024, files_done=1, files_total=2, seconds=4.0, channel="pod")
@@ -69,3 +71,38 @@ def test_nothing_from_a_cluster_steers_the_terminal() -> None:
 def test_sizes_and_durations() -> None:
     assert [size(n) for n in (0, 1023, 1536, 140 << 30)] == ["0 B", "1023 B", "1.5 KiB", "140.0 GiB"]
     assert [duration(s) for s in (0.25, 45, 200, 7500)] == ["0.2 s", "45 s", "3 min 20 s", "2 h 05 min"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Closed(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize(("term", "writer"), [("xterm", Bar), ("dumb", Lines)])
+def test_a_terminal_that_cannot_redraw_gets_lines(monkeypatch: pytest.MonkeyPatch, term: str, writer: type) -> None:
+    monkeypatch.setenv("TERM", term)
+    assert isinstance(progress(Terminal()), writer)
+
+
+def test_a_pipe_gets_lines() -> None:
+    assert isinstance(progress(io.StringIO()), Lines)
+
+
+def test_the_bar_is_never_wider_than_the_terminal() -> None:
+    out, clock = io.StringIO(), Clock()
+    bar = Bar(out, clock, columns=lambda: 40)
+    clock.now = 1.0
+    bar(Transfer("send", 1, 100, 1, 9, seconds=9.0, channel="port-forward", waiting_for="claim c: no progress for 9 s"))
+    assert len(out.getvalue().removeprefix("\r\x1b[K")) == 39
+
+
+@pytest.mark.parametrize("writer", [Lines, Bar, JsonLines])
+def test_a_reader_that_left_does_not_fail_the_work(writer: type) -> None:
+    tell = writer(Closed())
+    for event in (Note("a"), StepState("a", "b", "ok"), Transfer("done", 1, 1, 1, 1)):
+        tell(event)
