@@ -31,7 +31,7 @@ E = TypeVar("E", bound=PodEvidence)
 def read_evidence(cluster: Cluster, namespace: str, service_name: str) -> Evidence:
     """A service, its Deployments, pods, claims and their events; what may not be read is `Unknown`.
 
-    Six requests while all is well. Raises Temporary when the cluster cannot be reached.
+    Seven requests and one per claim while all is well. Raises Temporary when the cluster cannot be reached.
     """
     selector = f"{SERVICE_LABEL}={service_name}"
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="evidence") as pool:
@@ -42,6 +42,7 @@ def read_evidence(cluster: Cluster, namespace: str, service_name: str) -> Eviden
 
         parts = [of_service("apps/v1", "Deployment"), of_service("apps/v1", "ReplicaSet"), of_service("v1", "Pod")]
         events = pool.submit(cluster.find_all, "v1", "Event", namespace)
+        policies = pool.submit(cluster.find_all, "networking.k8s.io/v1", "NetworkPolicy", namespace)
         now = pool.submit(_now, cluster)
         deployments, replica_sets, pods = (part.result() for part in parts)
         evidence = Evidence(
@@ -53,8 +54,9 @@ def read_evidence(cluster: Cluster, namespace: str, service_name: str) -> Eviden
             replica_sets=replica_sets,
             pods=pods,
             events=events.result(),
+            policies=policies.result(),
         )
-        return replace(_more(cluster, pool, evidence, current_pods(evidence)), policies=_policies(cluster, namespace))
+        return _more(cluster, pool, evidence, current_pods(evidence))
 
 
 def read_pod_evidence(cluster: Cluster, pod: Object) -> PodEvidence:
@@ -65,10 +67,6 @@ def read_pod_evidence(cluster: Cluster, pod: Object) -> PodEvidence:
         events = pool.submit(cluster.find_all, "v1", "Event", where)
         evidence = PodEvidence(namespace=where, now=now.result(), pods=(pod,), events=events.result())
         return _more(cluster, pool, evidence, (pod,))
-
-
-def _policies(cluster: Cluster, namespace: str) -> Many:
-    return cluster.find_all("networking.k8s.io/v1", "NetworkPolicy", namespace)
 
 
 def _now(cluster: Cluster) -> str:

@@ -96,7 +96,7 @@ def _ongoing(evidence: PodEvidence, claim: Object, events: tuple[Object, ...], w
         )
     told = tuple(seen(event) for event in sorted(events, key=when)[-1:])
     state = Seen(f"PersistentVolumeClaim {name(claim)}", "phase Pending", since)
-    return cause("ClaimWaitsForPod", *(told or (state,)), **words)
+    return cause("ClaimProvisioning" if chosen else "ClaimWaitsForPod", *(told or (state,)), **words)
 
 
 def _mode(evidence: PodEvidence, claim: Object) -> str:

@@ -129,7 +129,7 @@ def _crashed(evidence: PodEvidence, container: Container, observed: Seen, words:
         told = (Seen(subject, f"could not be read: {log.why}"),)
     final = container.restarts >= CRASHES or looking.phase(container.pod) == "Failed"
     ended = container.ended or {}
-    known = logs.meaning_of(text_of)
+    known = None if container.init else logs.meaning_of(text_of)  # a download fails for reasons of its own
     if known:
         line = Seen(subject, known[1])
         rest = tuple(item for item in told if item != line)

@@ -14,7 +14,10 @@ from pvserve.diagnose.rollout import current_replica_sets, owner_name
 from pvserve.diagnose.values import Cause, Evidence, Seen, Words
 from pvserve.facts import known, name
 
-QUOTA_SECONDS = 15.0  # usage of pods that just went is counted again after some seconds
+PATIENCE_SECONDS = (
+    10.0  # usage of pods that just went is counted again, a Secret that a webhook misses is made, by then
+)
+PATIENT = ("QuotaExceeded", "WebhookRefused")
 
 _WEBHOOK = re.compile(r'admission webhook "([^"]+)" denied the request')
 _SILENT = re.compile(r'failed calling webhook "([^"]+)"')
@@ -64,6 +67,6 @@ def refusal(evidence: Evidence, owner: str, observed: tuple[Seen, ...], since: s
     for pattern, code, terminal, fill in RULES:
         match = pattern.search(said)
         if match:
-            late = code != "QuotaExceeded" or lasted(since, evidence, QUOTA_SECONDS)
+            late = code not in PATIENT or lasted(since, evidence, PATIENCE_SECONDS)
             return cause(code, *observed, hopeless=terminal and late, **words, **fill(match))
     return cause("PodNotCreated", *observed, **words)

@@ -58,7 +58,7 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
 
 def _hopeless(causes: tuple[Cause, ...]) -> Finding | None:
     """Once the deadline has passed, the most causal failure says why, hopeless by itself or not."""
-    if any(item.finding.code == "DeadlineExceeded" for item in causes):
+    if any(item.finding.code == "DeadlineExceeded" and item.hopeless for item in causes):
         return next(item.finding for item in causes if item.finding.severity == "fail")
     return next((item.finding for item in causes if item.hopeless), None)
 
@@ -68,7 +68,7 @@ def _causes(evidence: Evidence) -> tuple[Cause, ...]:
     found = (
         *service_causes(evidence),
         *creation_causes(evidence),
-        *deadline_causes(evidence),
+        *deadline_causes(evidence, pods),
         *policy_causes(evidence, pods),
     )
     return _ordered((*found, *_pod_causes(evidence, pods)))
@@ -87,10 +87,14 @@ def _pod_causes(evidence: PodEvidence, pods: tuple[Object, ...]) -> tuple[Cause,
 
 
 def _ordered(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
-    """Most causal first; of two with the same title the first."""
+    """Most causal first; what was seen twice is one finding with both observations."""
     by_title: dict[str, Cause] = {}
     for item in sorted(causes, key=rank):
-        by_title.setdefault(item.finding.title, item)
+        known_as = by_title.setdefault(item.finding.title, item)
+        if known_as is not item:
+            seen = tuple(dict.fromkeys((*known_as.finding.evidence, *item.finding.evidence)))
+            merged = replace(known_as.finding, evidence=seen)
+            by_title[item.finding.title] = Cause(merged, known_as.hopeless or item.hopeless)
     return tuple(by_title.values())
 
 

@@ -14,8 +14,13 @@ from pvserve.diagnose.values import Cause, Evidence, Found, Many, PodEvidence, S
 from pvserve.facts import Object, Unknown, known, labels, name
 
 
-def deadline_causes(evidence: Evidence) -> Iterator[Cause]:
-    """Deployments whose progress deadline has passed."""
+def deadline_causes(evidence: Evidence, pods: tuple[Object, ...]) -> Iterator[Cause]:
+    """Deployments whose progress deadline has passed.
+
+    Nothing ends by that: a server that is still loading becomes ready later (KServe leaves the deadline at 600 s and
+    offers no other, kserve#5684), so it is hopeless only when no container is on its way.
+    """
+    loading = any(_loading(container) for pod in pods for container in looking.containers(pod))
     for deployment in known(evidence.deployments, ()):
         told = conditions(deployment).get("Progressing", {})
         if told.get("status") == "False" and told.get("reason") == "ProgressDeadlineExceeded":
@@ -25,8 +30,19 @@ def deadline_causes(evidence: Evidence) -> Iterator[Cause]:
                 str(told.get("lastTransitionTime") or ""),
             )
             seconds = deployment["spec"].get("progressDeadlineSeconds", 600)
-            words: Words = {"deployment": name(deployment), "namespace": evidence.namespace}
-            yield cause("DeadlineExceeded", said, hopeless=True, seconds=seconds, **words)
+            words: Words = {
+                "deployment": name(deployment),
+                "namespace": evidence.namespace,
+                "service": evidence.name,
+            }
+            yield cause("DeadlineExceeded", said, hopeless=not loading, seconds=seconds, **words)
+
+
+def _loading(container: looking.Container) -> bool:
+    """Whether it runs for the first time, or its image is on the way."""
+    waiting = container.state("waiting") or {}
+    coming = waiting.get("reason") in ("ContainerCreating", "PodInitializing") and bool(looking.node(container.pod))
+    return container.restarts == 0 and (bool(container.state("running")) or coming)
 
 
 def policy_causes(evidence: Evidence, pods: tuple[Object, ...]) -> Iterator[Cause]:

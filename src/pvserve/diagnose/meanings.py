@@ -23,10 +23,11 @@ MEANINGS: tuple[Meaning, ...] = (
     *MODEL,
     *LATE,
 )
+_SEVERITIES = ("fail", "warn", "info")
 _BY_CODE = {meaning.code: (rank, meaning) for rank, meaning in enumerate(MEANINGS)}
 
 
-def cause(code: str, *seen: Seen, hopeless: bool = False, **words: object) -> Cause:
+def cause(code: str, /, *seen: Seen, hopeless: bool = False, **words: object) -> Cause:
     """The row `code` of the table, filled with `words`; in remedies they are quoted for a shell."""
     meaning = _BY_CODE[code][1]
     plain = {key: str(value) for key, value in words.items()}
@@ -36,5 +37,5 @@ def cause(code: str, *seen: Seen, hopeless: bool = False, **words: object) -> Ca
 
 
 def rank(item: Cause) -> int:
-    """The place in the causal order."""
-    return _BY_CODE[item.finding.code][0]
+    """The place in the order: failures first, each severity causal."""
+    return _SEVERITIES.index(item.finding.severity) * len(MEANINGS) + _BY_CODE[item.finding.code][0]

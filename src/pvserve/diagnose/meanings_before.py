@@ -194,7 +194,7 @@ CLAIM: tuple[Meaning, ...] = (
     Meaning(
         "ClaimNoClass",
         "the claim names no StorageClass, and none is the default",
-        "PersistentVolumeClaim {claim} names no StorageClass, the cluster has no default, and no volume fits",
+        "PersistentVolumeClaim {claim} names no StorageClass, none is filled in by default, and no volume fits",
         (
             "kubectl get storageclasses",
             "kubectl -n {namespace} delete persistentvolumeclaim {claim}   # it holds nothing yet",
@@ -228,6 +228,14 @@ CLAIM: tuple[Meaning, ...] = (
         "PersistentVolumeClaim {claim} has no volume: {provisioner} has been silent for {seconds} s",
         ("kubectl get pods -A | grep -i csi", "kubectl get csidrivers"),
         "Kubernetes: event ExternalProvisioning",
+    ),
+    Meaning(
+        "ClaimProvisioning",
+        "the claim's volume is being made",
+        "PersistentVolumeClaim {claim} waits for its volume, which is being made",
+        (),
+        "Kubernetes: events ExternalProvisioning, Provisioning",
+        "info",
     ),
     Meaning(
         "ClaimWaitsForPod",
@@ -293,6 +301,13 @@ SCHEDULING: tuple[Meaning, ...] = (
         "scheduler: 'Insufficient memory', 'Insufficient cpu'",
     ),
     Meaning(
+        "NoMatchingNode",
+        "no node has the labels that the pod selects",
+        "no node matches the node selector or affinity of Pod {pod}: {wanted}",
+        ("kubectl get nodes --show-labels", "correct spec.predictor.nodeSelector or affinity"),
+        "scheduler: 'didn't match Pod's node affinity/selector'",
+    ),
+    Meaning(
         "Untolerated",
         "nodes have taints that the pod does not tolerate",
         "nodes are tainted {taint}, which Pod {pod} does not tolerate",
@@ -301,13 +316,6 @@ SCHEDULING: tuple[Meaning, ...] = (
             "add the toleration under spec.predictor.tolerations",
         ),
         "scheduler: 'untolerated taint'",
-    ),
-    Meaning(
-        "NoMatchingNode",
-        "no node has the labels that the pod selects",
-        "no node matches the node selector or affinity of Pod {pod}: {wanted}",
-        ("kubectl get nodes --show-labels", "correct spec.predictor.nodeSelector or affinity"),
-        "scheduler: 'didn't match Pod's node affinity/selector'",
     ),
     Meaning(
         "Unschedulable",

@@ -205,10 +205,9 @@ LATE: tuple[Meaning, ...] = (
         "Deployment {deployment} made no progress for {seconds} s, its progress deadline",
         (
             "kubectl -n {namespace} describe deployment {deployment}",
-            "a model that loads longer: set the annotation serving.kserve.io/progress-deadline, or "
-            "spec.progressDeadlineSeconds of the predictor",
+            "a model that merely loads longer becomes Ready later: pvserve status {service}",
         ),
-        "Kubernetes: Deployments, progressDeadlineSeconds",
+        "Kubernetes: Deployments, progressDeadlineSeconds; kserve#5684",
     ),
     Meaning(
         "PolicyClosesIngress",

@@ -12,7 +12,7 @@ from pvserve.diagnose import pods as looking
 from pvserve.diagnose.meanings import cause
 from pvserve.diagnose.occurrences import conditions, events_of, lasted, seen, text, when, with_reason
 from pvserve.diagnose.values import Cause, Many, PodEvidence, Seen, Words
-from pvserve.facts import Object, Unknown, known, name
+from pvserve.facts import Object, Unknown, known, labels, name
 
 # A cluster autoscaler looks every 10 s and says TriggeredScaleUp (Karpenter: Nominated) well within this time;
 # without such an event nobody is about to add a node. A pod that is leaving has left by then, too (30 s of grace).
@@ -23,6 +23,7 @@ SCALING = ("TriggeredScaleUp", "Nominated")
 _RWOP = "ReadWriteOncePod access mode"
 _INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+[\w])")
 _TAINT = re.compile(r"untolerated taint(?:\(s\))? \{([^}]*)\}|had untolerated taint(?:\(s\))?")
+_NO_MATCH = re.compile(r"node affinity/selector|node selector|node affinity")
 _NO_VOLUME = ("didn't find available persistent volumes", "not enough free storage", "no available persistent volumes")
 
 
@@ -52,32 +53,37 @@ def _unscheduled(evidence: PodEvidence, pod: Object) -> Iterator[Cause]:
 
 
 def _by_words(evidence: PodEvidence, pod: Object, said: str, observed: Seen, hopeless: bool) -> Iterator[Cause]:
-    """A message counts the nodes by reason: each reason is a cause, the narrowest first."""
+    """A message counts the nodes by the first reason that ruled each out; those that came furthest are the ones to mend.
+
+    The order is that of the scheduler's filters: taints, node affinity, resources, volumes
+    (kubernetes pkg/scheduler/apis/config/v1/default_plugins.go).
+    """
     words = looking.words(evidence, pod)
     gone = re.search(r'persistentvolumeclaim "([^"]+)" (not found|is being deleted)', said)
-    short = tuple(dict.fromkeys(item for item in _INSUFFICIENT.findall(said)))
-    found = False
+    short = dict.fromkeys(_INSUFFICIENT.findall(said))
     if gone:
         code = "ClaimMissing" if gone[2] == "not found" else "ClaimTerminating"
         yield cause(code, observed, hopeless=True, claim=gone[1], volume="VOLUME", **words)
-        found = True
-    if "volume node affinity conflict" in said:
+    elif "volume node affinity conflict" in said:
         yield _elsewhere(evidence, pod, observed, hopeless)
-        found = True
-    for resource in short:
-        code = "NoGpu" if "/" in resource else "NoRoom"
-        wanted = _asked(pod, resource)
-        yield cause(code, observed, hopeless=hopeless, resource=resource, wanted=wanted, **words)
-    if _TAINT.search(said):
-        taints = ", ".join(dict.fromkeys(m[1] for m in _TAINT.finditer(said) if m[1])) or _taints(evidence.nodes)
-        yield cause("Untolerated", observed, hopeless=hopeless, taint=taints, **words)
-    if "node affinity/selector" in said or "node selector" in said:
-        yield cause("NoMatchingNode", observed, hopeless=hopeless, wanted=_selector(pod), **words)
-    if any(phrase in said for phrase in _NO_VOLUME):
+    elif any(phrase in said for phrase in _NO_VOLUME):
         yield cause("NoVolumeToBind", observed, hopeless=hopeless, **words)
-        found = True
-    if not (found or short or _TAINT.search(said) or "node affinity/selector" in said or "node selector" in said):
+    elif short:
+        for resource in short:
+            code = "NoGpu" if "/" in resource else "NoRoom"
+            yield cause(code, observed, hopeless=hopeless, resource=resource, wanted=_asked(pod, resource), **words)
+    elif _NO_MATCH.search(said) and not (_TAINT.search(said) and _matches(evidence.nodes, pod)):
+        yield cause("NoMatchingNode", observed, hopeless=hopeless, wanted=_selector(pod), **words)
+    elif _TAINT.search(said):
+        yield cause("Untolerated", observed, hopeless=hopeless, taint=_taint(said, evidence.nodes), **words)
+    else:
         yield cause("Unschedulable", observed, hopeless=hopeless, **words)
+
+
+def _matches(nodes: Many, pod: Object) -> bool:
+    """Whether some node has the labels that the pod selects: then its taint is what rules it out."""
+    wanted = (pod["spec"].get("nodeSelector") or {}).items()
+    return any(wanted <= labels(item).items() for item in known(nodes, ()))
 
 
 def _asked(pod: Object, resource: str) -> str:
@@ -95,13 +101,15 @@ def _selector(pod: Object) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(selector.items())) or "its node affinity"
 
 
-def _taints(nodes: Many) -> str:
-    taints = {
+def _taint(said: str, nodes: Many) -> str:
+    """The taints that the message names; else those that nodes have, where they may be read."""
+    named = [match[1] for match in _TAINT.finditer(said) if match[1]]
+    found = {
         f"{taint.get('key')}={taint.get('value', '')}:{taint.get('effect')}"
         for item in known(nodes, ())
         for taint in item["spec"].get("taints") or ()
     }
-    return ", ".join(sorted(taints)) or "in a way that could not be read"
+    return ", ".join(dict.fromkeys(named)) or ", ".join(sorted(found)) or "in a way that could not be read"
 
 
 def _elsewhere(evidence: PodEvidence, pod: Object, observed: Seen, hopeless: bool) -> Cause:

@@ -1,0 +1,163 @@
+"""Services that do not work, one reason each, as objects to apply. Data only.
+
+Busybox stands for a server where only its container's fate matters; a real one where its words do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Object = dict[str, Any]
+API, V1 = "serving.kserve.io/v1beta1", "serving.kserve.io/v1alpha1"
+SERVES = "mkdir -p /tmp/www && exec httpd -f -p 8080 -h /tmp/www"
+SMALL = {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}}
+
+
+def shell(script: str) -> list[str]:
+    """A container's command."""
+    return ["/bin/sh", "-c", script]
+
+
+def runtime(image: str, name: str = "shell", **spec: Any) -> Object:
+    """A runtime for the format "shell" that serves port 8080 at once."""
+    container = {
+        "name": "kserve-container",
+        "image": image,
+        "command": shell(SERVES),
+        "ports": [{"containerPort": 8080, "protocol": "TCP"}],
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        "resources": SMALL,
+    }
+    formats = [{"name": "shell", "autoSelect": True}]
+    return _object(V1, "ServingRuntime", name, {"supportedModelFormats": formats, "containers": [container], **spec})
+
+
+def llama(image: str) -> Object:
+    """llama.cpp's server, with its own words when it fails."""
+    container = {
+        "name": "kserve-container",
+        "image": image,
+        "command": ["/usr/local/bin/llama-server"],
+        "args": ["--model_name={{.Name}}", "--model_dir=/mnt/models", "--port=8080"],
+        "ports": [{"containerPort": 8080, "protocol": "TCP"}],
+        "readinessProbe": {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": {"runAsUser": 1000, "runAsNonRoot": True},
+    }
+    formats = [{"name": "gguf", "autoSelect": True}]
+    return _object(V1, "ServingRuntime", "llama", {"supportedModelFormats": formats, "containers": [container]})
+
+
+def service(
+    name: str,
+    uri: str = "",
+    *,
+    script: str = "",
+    model: Object | None = None,
+    predictor: Object | None = None,
+    annotations: dict[str, str] | None = None,
+) -> Object:
+    """An InferenceService of runtime "shell", altered by what is given."""
+    inner: Object = {"modelFormat": {"name": "shell"}, "runtime": "shell", "resources": SMALL}
+    if uri:
+        inner["storageUri"] = uri
+    if script:
+        inner["command"] = shell(script)
+    spec = {"terminationGracePeriodSeconds": 1, **(predictor or {}), "model": {**inner, **(model or {})}}
+    found = _object(API, "InferenceService", name, {"predictor": spec})
+    found["metadata"]["annotations"] = annotations or {}
+    return found
+
+
+def claim(name: str, storage_class: str | None, mode: str = "ReadWriteOnce", volume: str = "") -> Object:
+    """64 MiB, of a class, of none (""), or of the default (None); bound to `volume` where one is named."""
+    spec: Object = {"accessModes": [mode], "resources": {"requests": {"storage": "64Mi"}}}
+    if storage_class is not None:
+        spec["storageClassName"] = storage_class
+    if volume:
+        spec["volumeName"] = volume
+    return _object("v1", "PersistentVolumeClaim", name, spec)
+
+
+def volume_elsewhere(name: str, namespace: str, claim_name: str) -> Object:
+    """A volume that only a zone without nodes can reach."""
+    expression = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-without-nodes"]}
+    spec = {
+        "capacity": {"storage": "64Mi"},
+        "accessModes": ["ReadWriteOnce"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "storageClassName": "",
+        "claimRef": {"namespace": namespace, "name": claim_name},
+        "local": {"path": "/nowhere"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+
+
+def silent_class(name: str) -> Object:
+    """A class whose provisioner nobody runs."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name},
+        "provisioner": "silent.example/nobody",
+        "volumeBindingMode": "Immediate",
+    }
+
+
+def tainted_node(name: str) -> Object:
+    """A node that exists in the API alone, with a taint; nothing can run there."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"pvserve-test": name}},
+        "spec": {"taints": [{"key": "only", "value": "gpu-jobs", "effect": "NoSchedule"}]},
+    }
+
+
+def pod(name: str, image: str, claim_name: str, script: str) -> Object:
+    """A pod that mounts a claim at /claim."""
+    container = {
+        "name": "main",
+        "image": image,
+        "command": shell(script),
+        "resources": SMALL,
+        "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
+    }
+    volume = {"name": "claim", "persistentVolumeClaim": {"claimName": claim_name}}
+    spec = {"containers": [container], "volumes": [volume], "terminationGracePeriodSeconds": 1}
+    return _object("v1", "Pod", name, spec)
+
+
+def late_deployment(service_name: str, image: str) -> Object:
+    """A Deployment of a service, with a deadline shorter than KServe ever sets (600 s), that cannot meet it."""
+    labels = {
+        "serving.kserve.io/inferenceservice": service_name,
+        "app": f"late.{service_name}",
+        "component": "predictor",
+    }
+    container = {"name": "main", "image": image, "command": shell("sleep 1000"), "resources": SMALL}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [container], "nodeSelector": {"no-node": "has-this"}},
+    }
+    spec = {
+        "replicas": 1,
+        "progressDeadlineSeconds": 3,
+        "selector": {"matchLabels": {"app": labels["app"]}},
+        "template": template,
+    }
+    found = _object("apps/v1", "Deployment", f"{service_name}-late", spec)
+    found["metadata"]["labels"] = labels
+    return found
+
+
+def closed_network(name: str, service_name: str) -> Object:
+    """A NetworkPolicy that lets nobody reach a service's pods."""
+    selector = {"matchLabels": {"serving.kserve.io/inferenceservice": service_name}}
+    spec = {"podSelector": selector, "policyTypes": ["Ingress"]}
+    return _object("networking.k8s.io/v1", "NetworkPolicy", name, spec)
+
+
+def _object(api_version: str, kind: str, name: str, spec: Object) -> Object:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": spec}
