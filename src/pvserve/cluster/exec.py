@@ -68,6 +68,8 @@ class ExecStream:
         view = memoryview(data).cast("B")
         try:
             for start in range(0, len(view), FRAME):
+                if self._ended:
+                    raise Closed("the command has ended")
                 self._duplex.send(b"".join((bytes((STDIN,)), view[start : start + FRAME])))
         except Closed as error:
             raise BrokenPipeError(f"{self._subject}: {error}") from error
@@ -114,11 +116,14 @@ class ExecStream:
 def ending(data: bytes) -> tuple[int | None, str]:
     """Exit code and the cluster's words, from the Status that ends a command."""
     try:
-        status: dict[str, Any] = json.loads(data)
+        status: Any = json.loads(data)
     except ValueError:
         return None, ""
-    if status.get("status") == "Success":
+    outcome = status.get("status") if isinstance(status, dict) else None
+    if outcome == "Success":
         return 0, ""
+    if outcome != "Failure":
+        return None, ""
     message = str(status.get("message", ""))
     for cause in (status.get("details") or {}).get("causes") or ():
         if cause.get("reason") == "ExitCode" and str(cause.get("message", "")).isdigit():
