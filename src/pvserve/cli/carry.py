@@ -5,17 +5,19 @@ Owns the order in which a person sees these. Decides nothing about clusters.
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from pvserve import api
 from pvserve.apply.run import refuse
+from pvserve.cli.files import read_text
 from pvserve.cli.interrupts import cancelling
-from pvserve.cli.options import Shared
-from pvserve.cli.specs import specs
+from pvserve.cli.options import Shared, confirm
+from pvserve.cli.specs import KEYS, specs
 from pvserve.cluster import Cluster
+from pvserve.errors import UsageError
 from pvserve.plan import plan_from_json, plan_to_json
 from pvserve.plan.steps import Load, Plan
 from pvserve.show.plan import plan_text
@@ -23,50 +25,54 @@ from pvserve.show.proof import proof_text
 from pvserve.show.words import colours
 from pvserve.verify.endpoint import Request
 
+SAVED = ".json"
+
 
 def planned_models(
     shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] = api.GOALS
 ) -> Iterator[tuple[Cluster, api.Planned]]:
-    """A plan for each model that the flags and files name, or the saved plan."""
-    source = str(flags.get("source") or "")
-    if source.endswith(".json") and Path(source).is_file():
-        yield _saved(shared, Path(source))
-        return
+    """A plan for each model that the flags and files name."""
     for spec in specs(flags, namespace=shared.namespace):
         cluster = shared.connect(spec.namespace)
         yield cluster, api.plan(spec, cluster, goals=goals, checksum=bool(flags.get("checksum")))
 
 
-def _saved(shared: Shared, file: Path) -> tuple[Cluster, api.Planned]:
-    plan = plan_from_json(file.read_text(encoding="utf-8"), str(file))
+def planned_or_saved(shared: Shared, flags: dict[str, Any]) -> Iterator[tuple[Cluster, api.Planned]]:
+    """As `planned_models`, or the saved plan where SOURCE is one.
+
+    Raises UsageError when flags are given that a saved plan would ignore.
+    """
+    source = str(flags.get("source") or "")
+    if not source.endswith(SAVED):
+        yield from planned_models(shared, flags)
+        return
+    ignored = [flag for flag in (*KEYS, "file", "checksum") if flag != "source" and flags.get(flag)]
+    if ignored or shared.namespace:
+        words = ", ".join("--" + flag.replace("_", "-") for flag in ignored or ["namespace"])
+        raise UsageError(
+            "Usage",
+            f"{source} is a saved plan, which says all: {words} would be ignored",
+            remedy=("leave the flags out, or make the plan again with them: pvserve plan … --out " + source,),
+        )
+    plan = plan_from_json(read_text(source), source)
     load = next((step for step in plan.steps if isinstance(step, Load)), None)
-    return shared.connect(plan.namespace), api.Planned(plan, api.listing_of(load) if load else None)
+    yield shared.connect(plan.namespace), api.Planned(plan, api.listing_of(load) if load else None)
 
 
-def show_plan(shared: Shared, plan: Plan) -> None:
-    """The plan in the form that was asked for."""
-    import json
-
-    if shared.output == "text":
-        print(plan_text(plan, colour=colours(sys.stdout)), end="")
+def show_plan(shared: Shared, plan: Plan, kind: str = "result") -> None:
+    """The plan in the form that was asked for; for machines an object of type `kind`."""
+    if shared.out.for_machines:
+        shared.out.say(kind, {"plan": json.loads(plan_to_json(plan)), "changesPending": plan.changes_pending})
     else:
-        shared.print({"plan": json.loads(plan_to_json(plan))}, "")
+        print(plan_text(plan, colour=colours(sys.stdout)), end="", flush=True)
 
 
 def carry_out(
-    shared: Shared,
-    cluster: Cluster,
-    planned: api.Planned,
-    *,
-    dry_run: bool,
-    yes: bool,
-    confirm: Callable[..., None],
-    request: Request | None = None,
+    shared: Shared, cluster: Cluster, planned: api.Planned, *, dry_run: bool, yes: bool, request: Request | None = None
 ) -> int:
     """Shows the plan, asks, applies it and shows the proof; returns the exit code."""
     plan = planned.plan
-    if shared.output == "text" or dry_run:
-        show_plan(shared, plan)
+    show_plan(shared, plan, "result" if dry_run else "plan")
     refuse(plan)
     if dry_run:
         return 0
@@ -74,12 +80,19 @@ def carry_out(
         confirm(f"Carry out these {len(plan.steps)} steps in namespace {plan.namespace}?", yes=yes)
     with cancelling() as cancel:
         outcome = api.apply(planned, cluster, listen=shared.listener(), cancel=cancel, request=request)
-    if outcome.proof is not None:
-        shared.print({"proof": outcome.proof.as_dict()}, proof_text(outcome.proof, colour=colours(sys.stdout)))
-    elif outcome.applied.loaded is not None:
-        loaded = outcome.applied.loaded
-        uri = f"pvc://{plan.claim}/{plan.path}"
-        shared.print({"uri": uri, "manifest": loaded.manifest_digest, "bytes": loaded.manifest.bytes}, f"{uri}\n")
-    else:
-        shared.print({"done": list(outcome.applied.done)}, "done\n" if outcome.applied.done else "nothing to change\n")
+    _show_outcome(shared, plan, outcome)
     return outcome.exit_code
+
+
+def _show_outcome(shared: Shared, plan: Plan, outcome: api.Outcome) -> None:
+    """What was done and proven, as one result."""
+    value: dict[str, Any] = {"done": list(outcome.applied.done)}
+    text = "done\n" if outcome.applied.done else "nothing to change\n"
+    if outcome.applied.loaded is not None:
+        loaded, uri = outcome.applied.loaded, f"pvc://{plan.claim}/{plan.path}"
+        value |= {"uri": uri, "manifest": loaded.manifest_digest, "bytes": loaded.manifest.bytes}
+        text = f"{uri}\n"
+    if outcome.proof is not None:
+        value["proof"] = outcome.proof.as_dict()
+        text = proof_text(outcome.proof, colour=colours(sys.stdout))
+    shared.print(value, text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pvserve.cli.options import Shared, cluster_options
+from pvserve.cli.options import Shared, checked_name, cluster_options
 
 
 @click.command()
@@ -12,7 +12,9 @@ from pvserve.cli.options import Shared, cluster_options
 @cluster_options
 def command(shared: Shared, name: str) -> int:
     """Write a model.yaml from InferenceService NAME to stdout."""
+    checked_name(name, "NAME")
     from pvserve import api
 
-    print(api.init(name, shared.connect()), end="")
+    text = api.init(name, shared.connect())
+    shared.print({"modelFile": text}, text)
     return 0

@@ -1,6 +1,6 @@
 """Ctrl-C: the first stops cleanly and stays resumable, the second leaves now.
 
-Owns the signal handler while work runs.
+Owns the signal handlers and which signal ended the command.
 """
 
 from __future__ import annotations
@@ -15,20 +15,45 @@ from types import FrameType
 
 from pvserve.errors import Interrupted
 
+TERMINATED_EXIT = 143  # 128 + SIGTERM, as a shell says it
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+
+_last: int | None = None
+
+
+def stop_on_signals() -> None:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: cleanly, resumable."""
+    for number in SIGNALS:
+        signal.signal(number, _raise)
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    global _last
+    _last = number
+    raise KeyboardInterrupt
+
+
+def exit_code() -> int:
+    """Of a command that was stopped: 143 by SIGTERM, else 130."""
+    return TERMINATED_EXIT if _last == signal.SIGTERM else Interrupted.exit_code
+
 
 @contextlib.contextmanager
 def cancelling() -> Iterator[threading.Event]:
-    """An event that is set by the first SIGINT, SIGTERM or SIGHUP; the second one exits with 130 at once."""
+    """An event that is set by the first SIGINT, SIGTERM or SIGHUP; the second one ends the process at once."""
     cancel = threading.Event()
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        global _last
+        _last = number
         if cancel.is_set():
-            os._exit(Interrupted.exit_code)
+            os._exit(exit_code())
         cancel.set()
-        print("stopping; the same command resumes (again to leave at once)", file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # the terminal may be what went
+            print("stopping; the same command resumes (again to leave at once)", file=sys.stderr, flush=True)
 
-    numbers = [signal.SIGINT, signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
-    before = {number: signal.signal(number, on_signal) for number in numbers}
+    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:
         yield cancel
     finally:

@@ -6,17 +6,16 @@ Owns dispatch and exit codes. Commands are imported only when called, so that `-
 from __future__ import annotations
 
 import importlib
-import json
 import os
-import signal
 import sys
-from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
-from pvserve import __version__
+from pvserve.cli import interrupts
+from pvserve.cli.output import Output, wanted_output
 from pvserve.errors import Interrupted, PvserveError, UsageError
+from pvserve.version import __version__
 
 COMMANDS = {
     "deploy": "Put a model on a claim, serve it from there, and prove it.",
@@ -34,7 +33,6 @@ COMMANDS = {
     "version": "Print the version.",
 }
 PLUGIN_PREFIXES = ("kubectl-", "oc-")
-SIGTERM_EXIT = 143
 
 
 class _Lazy(click.Group):
@@ -53,13 +51,10 @@ class _Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
             near = _nearest(args[0])
-            if near:
-                error.message += f" Did you mean {near}?"
-            raise
+            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near}?" if near else ""))
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -84,34 +79,53 @@ def root() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Runs one command and exits with its documented code (docs/exit-codes.md)."""
-    argv = sys.argv[1:] if args is None else args
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, _as_interrupt)
+    argv = (sys.argv[1:] if args is None else args) or ["--help"]
+    interrupts.stop_on_signals()
     try:
-        code = root.main(args=argv, prog_name=_program_name(), standalone_mode=False)
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except click.ClickException as error:
-        code = _report(UsageError("Usage", error.format_message(), remedy=_help_hint(error)), argv)
-    except (click.Abort, KeyboardInterrupt):
-        code = _report(Interrupted("Interrupted", "stopped; the same command resumes"), argv)
-    except PvserveError as error:
-        code = _report(error, argv)
+        code = _code_of(argv)
+        sys.stdout.flush()
     except BrokenPipeError:
-        sys.stderr.close()
-        code = 1
-    sys.exit(SIGTERM_EXIT if code == Interrupted.exit_code and _terminated else code or 0)
+        _leave_quietly()
+        code = 1  # what was asked for has not been read
+    sys.exit(code)
 
 
-_terminated = False
+def _code_of(argv: list[str]) -> int:
+    """Runs the command; every error becomes its words and its code."""
+    try:
+        return root.main(args=argv, prog_name=_program_name(), standalone_mode=False) or 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        return _report(UsageError("Usage", error.format_message(), remedy=_help_hint(error)), argv)
+    except (click.Abort, KeyboardInterrupt):
+        _report(Interrupted("Interrupted", "stopped; the same command resumes"), argv)
+        return interrupts.exit_code()
+    except Interrupted as error:
+        _report(error, argv)
+        return interrupts.exit_code()
+    except PvserveError as error:
+        return _report(error, argv)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if {"-v", "--verbose"} & set(argv):
+            raise
+        return _report(_internal(error), argv)
 
 
-def _as_interrupt(number: int, _frame: FrameType | None) -> None:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does: cleanly, resumable."""
-    global _terminated
-    _terminated = number == signal.SIGTERM
-    raise KeyboardInterrupt
+def _internal(error: Exception) -> PvserveError:
+    return PvserveError(
+        "InternalError",
+        f"pvserve itself is at fault: {type(error).__name__}: {error}",
+        remedy=("run the same command with -v for the traceback, and report it",),
+    )
+
+
+def _leave_quietly() -> None:
+    """Nobody reads our output any more; Python would complain of it once more at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _program_name() -> str:
@@ -128,22 +142,15 @@ def _help_hint(error: click.ClickException) -> tuple[str, ...]:
 
 
 def _report(error: PvserveError, argv: list[str]) -> int:
-    from pvserve.show.proof import error_text
+    from pvserve.show.errors import error_text
     from pvserve.show.words import colours
 
-    if _wants_json(argv):
-        print(json.dumps({"type": "error", **error.as_dict()}))
+    output = Output(wanted_output(argv))
+    if output.for_machines:
+        output.say("error", error.as_dict())
     else:
         print(error_text(error, colour=colours(sys.stderr)), end="", file=sys.stderr)
     return error.exit_code
-
-
-def _wants_json(argv: list[str]) -> bool:
-    """Whether the failing command was called with -o json: it may have failed before its flags were read."""
-    pairs: Any = zip(argv, [*argv[1:], ""], strict=True)
-    return any(
-        (flag in ("-o", "--output") and value == "json") or flag in ("-ojson", "--output=json") for flag, value in pairs
-    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Owns the flags' names and meanings. Must not hold logic beyond turning flags int
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pvserve.cli.output import FORMS, Output
 from pvserve.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pvserve.events import Listener
 
 Function = Callable[..., Any]
+Decorator = Callable[[Function], Function]
 
 
 @dataclass(frozen=True)
@@ -33,41 +34,57 @@ class Shared:
     as_user: str | None
     request_timeout: float
     output: str
-    verbose: int
+    verbose: bool = False  # read in `main`, where errors are caught
 
     @property
-    def json(self) -> bool:
-        """Whether the output is for machines."""
-        return self.output == "json"
+    def out(self) -> Output:
+        """Where results go."""
+        return Output(self.output)
 
     def connect(self, namespace: str | None = None) -> Cluster:
-        """The cluster that the flags, $KUBECONFIG, ~/.kube/config or the pod's own account name, in that order."""
+        """The cluster that the flags, $KUBECONFIG, ~/.kube/config or the pod's own account name, in that order.
+
+        Raises UsageError for a namespace that cannot be one.
+        """
+        wanted = self.namespace or namespace
+        if wanted is not None:
+            checked_name(wanted, "--namespace")
         from pvserve.cluster import Cluster
 
         return Cluster.connect(
             kubeconfig=self.kubeconfig,
             context=self.context,
-            namespace=self.namespace or namespace,
+            namespace=wanted,
             as_user=self.as_user,
             request_timeout=self.request_timeout,
         )
 
     def listener(self) -> Listener:
-        """Where progress goes: JSON lines to stdout with -o json, else words to stderr."""
-        from pvserve.show.progress import JsonLines, progress
-
-        return JsonLines(sys.stdout) if self.json else progress(sys.stderr)
+        """Where progress goes."""
+        return self.out.listener()
 
     def print(self, value: Any, text: str) -> None:
-        """The result: `value` as one JSON line or YAML, else `text`."""
-        if self.json:
-            print(json.dumps({"type": "result", **value}, default=str))
-        elif self.output == "yaml":
-            from pvserve.render.scalars import dump
+        """The result: `value` for machines, else `text`."""
+        self.out.result(value, text)
 
-            print(dump(value), end="")
-        else:
-            print(text, end="")
+
+def checked_name(name: str, what: str) -> str:
+    """`name`, which may be put into a request. Raises UsageError where no object can have it."""
+    from pvserve.spec.names import dns_label
+
+    try:
+        return dns_label(name)
+    except ValueError as error:
+        raise UsageError("NotAName", f"{what}: {name!r:.100} {error}", subject=what) from None
+
+
+def _all(options: list[Decorator]) -> Decorator:
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 def cluster_options(function: Function) -> Function:
@@ -77,9 +94,15 @@ def cluster_options(function: Function) -> Function:
     @click.option("--context", help="Context of the kubeconfig.")
     @click.option("--kubeconfig", type=click.Path(), help="Kubeconfig file; default: $KUBECONFIG, ~/.kube/config.")
     @click.option("--as", "as_user", help="User to impersonate.")
-    @click.option("--request-timeout", type=float, default=30.0, show_default=True, help="Seconds per API request.")
-    @click.option("-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True)
-    @click.option("-v", "--verbose", count=True, help="Say more.")
+    @click.option(
+        "--request-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=30.0,
+        show_default=True,
+        help="Seconds per API request.",
+    )
+    @output_option
+    @click.option("-v", "--verbose", is_flag=True, help="With the traceback of an internal error.")
     @functools.wraps(function)
     def wrapped(**flags: Any) -> Any:
         fields = ("namespace", "context", "kubeconfig", "as_user", "request_timeout", "output", "verbose")
@@ -89,33 +112,72 @@ def cluster_options(function: Function) -> Function:
     return wrapped
 
 
-def spec_options(function: Function) -> Function:
-    """Adds the flags that say what a model is and how it is served; they win over a model file."""
-    options = [
+output_option = click.option(
+    "-o", "--output", type=click.Choice(FORMS), default="text", show_default=True, help="Form of what is printed."
+)
+_FROM = click.option("--from", "origin", help="InferenceService to start from: NAME or NAMESPACE/NAME.")
+_FILE = click.option("-f", "--file", "file", help="Model file; '-' reads stdin.")
+_IN_PLACE = click.option("--in-place", is_flag=True, default=None, help="Edit the service instead of making a new one.")
+_TIMEOUT = click.option("--timeout", type=int, help="Seconds to wait for the service to be Ready.")
+_RUNTIME = [
+    click.option("--runtime", help="ServingRuntime or ClusterServingRuntime, where there is no --from."),
+    click.option("--format", "model_format", help="Model format, as vLLM or sklearn, where there is no --from."),
+]
+_NEW_CLAIM = [
+    click.option("--retain", type=click.Choice(["auto", "class", "volume", "no"]), help="How the data is kept."),
+    click.option("--storage-class", help="StorageClass of a new claim."),
+    click.option("--access-mode", help="Access mode of a new claim."),
+    click.option("--size", help="Size of a new claim; default: from the model's bytes."),
+]
+_BYTES = [
+    click.option("--image", help="Image of the loader pod; default: one the cluster has."),
+    click.option("--via", type=click.Choice(["auto", "pod", "port-forward", "exec"]), help="Channel for the bytes."),
+    click.option("--replace", is_flag=True, default=None, help="Allow other content where a model lies already."),
+    click.option("--include", multiple=True, help="Only files that match this pattern; may be given several times."),
+    click.option("--exclude", multiple=True, help="Leave out files that match this pattern; several times."),
+    click.option("--checksum", is_flag=True, help="Read every byte again instead of trusting the digest cache."),
+]
+
+# What a model is and how it is served; wins over a model file.
+spec_options = _all(
+    [
         click.argument("source", required=False),
-        click.option("-f", "--file", "file", help="Model file; '-' reads stdin."),
-        click.option("--from", "origin", help="InferenceService to start from: NAME or NAMESPACE/NAME."),
+        _FILE,
+        _FROM,
+        *_RUNTIME,
         click.option("--name", help="Name of the InferenceService to be."),
         click.option("--claim", help="PersistentVolumeClaim that is to hold the model."),
         click.option("--path", help="Directory on the claim; default: the model directory's name."),
-        click.option("--in-place", is_flag=True, default=None, help="Edit the service instead of making a new one."),
-        click.option("--retain", type=click.Choice(["auto", "class", "volume", "no"]), help="How the data is kept."),
-        click.option("--storage-class", help="StorageClass of a new claim."),
-        click.option("--access-mode", help="Access mode of a new claim."),
-        click.option("--size", help="Size of a new claim; default: from the model's bytes."),
-        click.option("--image", help="Image of the loader pod; default: one the cluster has."),
-        click.option(
-            "--via", type=click.Choice(["auto", "pod", "port-forward", "exec"]), help="Channel for the bytes."
-        ),
-        click.option("--replace", is_flag=True, default=None, help="Allow other content where a model lies already."),
-        click.option("--include", multiple=True, help="Only files that match this pattern."),
-        click.option("--exclude", multiple=True, help="Leave out files that match this pattern."),
-        click.option("--timeout", type=int, help="Seconds to wait for the service to be Ready."),
-        click.option("--checksum", is_flag=True, help="Read every byte again instead of trusting the digest cache."),
+        _IN_PLACE,
+        *_NEW_CLAIM,
+        *_BYTES,
+        _TIMEOUT,
     ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+)
+load_options = _all([*_NEW_CLAIM, *_BYTES])
+serve_options = _all(
+    [
+        _FILE,
+        _FROM,
+        *_RUNTIME,
+        click.option("--claim", help="Claim that holds the model."),
+        click.option("--path", help="Directory on the claim."),
+        _IN_PLACE,
+        _TIMEOUT,
+    ]
+)
+change_options = _all(
+    [
+        click.option("--dry-run", is_flag=True, help="Only show the plan."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+    ]
+)
+request_options = _all(
+    [
+        click.option("--request-path", help="Path of the inference request of the proof, as /v1/completions."),
+        click.option("--request", "request_body", help="Body (JSON) of the inference request of the proof."),
+    ]
+)
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -126,6 +188,10 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError("NeedsYes", "this changes the cluster and there is no terminal to ask on", remedy=("add -y",))
+        raise UsageError(
+            "NeedsYes",
+            "this changes the cluster and there is no terminal to ask on",
+            remedy=("add -y to carry it out, or --dry-run to see the plan only",),
+        )
     if not click.confirm(question, err=True):
         raise Interrupted("NotConfirmed", "nothing was changed")

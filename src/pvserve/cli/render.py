@@ -9,30 +9,50 @@ import click
 
 from pvserve.cli.options import Shared, cluster_options, spec_options
 
+# Of pvserve.render.FORMS, said again so that --help need not import it; a test compares them.
+FORMS = ("yaml", "kustomize")
+
 
 @click.command()
 @spec_options
-@click.option("--to", "form", type=click.Choice(["yaml", "kustomize"]), default="yaml", show_default=True)
+@click.option("--to", "form", type=click.Choice(FORMS), default="yaml", show_default=True, help="Form of the files.")
 @click.option("--dir", "directory", type=click.Path(file_okay=False), help="Write files here instead of stdout.")
 @cluster_options
 def command(shared: Shared, form: str, directory: str | None, **flags: Any) -> int:
     """Write the objects of the plan as files for GitOps; byte for byte the same for the same plan."""
+    from pvserve.cli.files import write_text
+    from pvserve.errors import UsageError
+
+    if form != "yaml" and directory is None and not shared.out.for_machines:
+        raise UsageError("Usage", f"--to {form} writes several files", remedy=("add --dir DIRECTORY",))
+    files = _rendered(shared, form, flags)
+    for name, text in files.items() if directory is not None else ():
+        write_text(Path(directory or "", name), text)
+    if directory is None:
+        shared.print({"files": files}, "".join(files.values()))
+    else:
+        written = [str(Path(directory, name)) for name in files]
+        shared.print({"written": written}, "".join(f"{name}\n" for name in written))
+    return 0
+
+
+def _rendered(shared: Shared, form: str, flags: dict[str, Any]) -> dict[str, str]:
+    """The files of all models; none is written before all are known."""
     from pvserve.apply.run import refuse
-    from pvserve.cli.carry import planned_models
+    from pvserve.cli.carry import planned_or_saved
     from pvserve.errors import UsageError
     from pvserve.render import render
 
-    if form != "yaml" and not directory:
-        raise UsageError("Usage", f"--to {form} writes several files", remedy=("add --dir DIRECTORY",))
-    for _, planned in planned_models(shared, flags):
+    files: dict[str, str] = {}
+    for _, planned in planned_or_saved(shared, flags):
         refuse(planned.plan)
-        files = render(planned.plan, form)
-        if directory is None:
-            print("".join(files.values()), end="")
-            continue
-        for name, text in files.items():
-            file = Path(directory, name)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-            print(file)
-    return 0
+        made = render(planned.plan, form)
+        twice = [name for name in made if files.get(name, made[name]) != made[name]]
+        if twice:
+            raise UsageError(
+                "Usage",
+                f"two models would be written to {twice[0]}",
+                remedy=("give them different names, or render them one by one into directories of their own",),
+            )
+        files |= made
+    return files

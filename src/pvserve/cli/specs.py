@@ -11,39 +11,47 @@ import click
 
 from pvserve.spec import ModelSpec, read_specs
 
+# Flag as click names it -> key of the model file; a dot divides levels.
+KEYS = {
+    "source": "model",
+    "name": "name",
+    "origin": "from",
+    "runtime": "runtime",
+    "model_format": "format",
+    "claim": "claim.name",
+    "size": "claim.size",
+    "storage_class": "claim.storageClass",
+    "access_mode": "claim.accessMode",
+    "retain": "claim.retain",
+    "path": "path",
+    "in_place": "inPlace",
+    "include": "include",
+    "exclude": "exclude",
+    "image": "loader.image",
+    "via": "loader.via",
+    "replace": "loader.replace",
+    "timeout": "timeout",
+}
+
 
 def specs(flags: dict[str, Any], *, namespace: str | None) -> list[ModelSpec]:
     """The models that a command is about: those of `-f`, with the flags over them, or one from flags alone."""
-    found = read_specs(flags.get("file"), _values(flags, namespace))
+    found = read_specs(flags.get("file"), values_of(flags, namespace))
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     return list(found.specs)
 
 
-def _values(flags: dict[str, Any], namespace: str | None) -> dict[str, Any]:
-    claim = {
-        "name": flags.get("claim"),
-        "size": flags.get("size"),
-        "storageClass": flags.get("storage_class"),
-        "accessMode": flags.get("access_mode"),
-        "retain": flags.get("retain"),
-    }
-    loader = {"image": flags.get("image"), "via": flags.get("via"), "replace": flags.get("replace")}
-    values = {
-        "model": flags.get("source"),
-        "name": flags.get("name"),
-        "namespace": namespace,
-        "from": flags.get("origin"),
-        "claim": _given(claim),
-        "path": flags.get("path"),
-        "inPlace": flags.get("in_place"),
-        "include": list(flags.get("include") or ()),
-        "exclude": list(flags.get("exclude") or ()),
-        "loader": _given(loader),
-        "timeout": flags.get("timeout"),
-    }
-    return _given(values)
-
-
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value not in (None, [], {}, "")}
+def values_of(flags: dict[str, Any], namespace: str | None) -> dict[str, Any]:
+    """The flags that were given, in the shape of a model file."""
+    values: dict[str, Any] = {"namespace": namespace} if namespace is not None else {}
+    for flag, key in KEYS.items():
+        given = flags.get(flag)
+        if given is None or given == ():
+            continue
+        *above, last = key.split(".")
+        level = values
+        for word in above:
+            level = level.setdefault(word, {})
+        level[last] = list(given) if isinstance(given, tuple) else given
+    return values

@@ -6,17 +6,22 @@ import sys
 
 import click
 
-from pvserve.cli.options import Shared, cluster_options
+from pvserve.cli.options import Shared, checked_name, cluster_options, request_options
 
 
 @click.command()
 @click.argument("target")
 @click.option("--quick", is_flag=True, help="Compare names and sizes instead of reading every byte again.")
-@click.option("--request-path", help="Path of the inference request.")
-@click.option("--request", "request_body", help="Body (JSON) of the inference request.")
+@request_options
 @cluster_options
 def command(shared: Shared, target: str, quick: bool, request_path: str | None, request_body: str | None) -> int:
     """Prove that service TARGET serves straight from its claim, or that pvc://CLAIM/PATH holds its model."""
+    from pvserve.spec.place import SCHEME, parse_place
+
+    if target.startswith(SCHEME):
+        parse_place(target)
+    else:
+        checked_name(target, "TARGET")
     from pvserve import api
     from pvserve.cli.requests import request_of
     from pvserve.show.proof import proof_text

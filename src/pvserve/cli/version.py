@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import platform
 
 import click
 
-from pvserve import __version__
+from pvserve.cli.options import output_option
+from pvserve.cli.output import Output
+from pvserve.version import __version__
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@output_option
 def command(output: str) -> int:
     """Print the version."""
-    print(json.dumps({"version": __version__}) if output == "json" else __version__)
+    value = {"version": __version__, "python": platform.python_version(), "kubernetesClient": _client()}
+    Output(output).result(value, f"{__version__}\n")
     return 0
+
+
+def _client() -> str | None:
+    """The version of the Kubernetes client library; None where it is not installed as a package."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("kubernetes")
+    except PackageNotFoundError:
+        return None

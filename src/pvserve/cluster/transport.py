@@ -24,12 +24,12 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from pvserve import __version__
 from pvserve.cluster.failures import AGAIN, Response
 from pvserve.cluster.login import LoggingIn, Login
 from pvserve.cluster.proxy import SOCKS, authorization, need_socks
 from pvserve.cluster.request import Request
 from pvserve.errors import PvserveError, Temporary
+from pvserve.version import __version__
 
 PATIENCE = 30.0  # seconds that one request is tried again for: an API server restarts in less
 FIRST_PATIENCE = 3.0  # until the server has answered at all: a wrong address should not take long to tell

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 from pvserve.events import Event, Listener, Transfer
 from pvserve.show.html import html_of, progress_html
-from pvserve.show.progress import event_words, progress
+from pvserve.show.progress import event_words
+from pvserve.show.progress import progress as stream_progress
 
 UPDATE_SECONDS = 0.25  # a kernel sends every update to every open page
 KEPT_LINES = 200
@@ -44,11 +45,11 @@ def kernel_shell() -> Any | None:
     return shell if shell is not None and hasattr(shell, "kernel") else None
 
 
-def listener() -> Listener:
+def progress() -> Listener:
     """The right progress for where this runs: updated in place in a notebook, else a bar or lines on stderr."""
     shell = kernel_shell()
     if shell is None:
-        return progress(sys.stderr)
+        return stream_progress(sys.stderr)
     from importlib import import_module
 
     return NotebookProgress(import_module("IPython.display").display)

@@ -103,7 +103,7 @@ def test_a_kernel_is_told_from_ipython_in_a_terminal(
 
 def test_without_ipython_progress_goes_to_stderr() -> None:
     assert "IPython" not in sys.modules
-    assert isinstance(notebook.listener(), Lines)
+    assert isinstance(notebook.progress(), Lines)
 
 
 class Formatter:
