@@ -117,7 +117,7 @@ def exec_channel(reach: Reach, place: str) -> Channel:
     except (Broken, OSError, Temporary) as error:
         talk.listen_out()
         channel.close()
-        if stream.returncode in KILLED:
+        if _was_killed(stream.returncode):
             raise Broken(f"the agent was killed while it started (exit code {stream.returncode})") from error
         if talk.said or stream.returncode:
             raise NoAgent(f"the agent did not start: {shown(talk.said) or f'exit code {stream.returncode}'}") from error
@@ -156,10 +156,14 @@ def _start_listener(reach: Reach, secret: Secret, place: str) -> int:
     try:
         return int(Wire(read_into, _silent, guard=True).expect(HELLO).json()["port"])
     except (Broken, KeyError, TypeError, ValueError) as error:
-        if result.returncode in KILLED or result.returncode is None:
+        if result.returncode is None or _was_killed(result.returncode):
             raise Broken(f"the agent was stopped while it started (exit code {result.returncode})") from error
         said = result.err[-NOISE:].decode("utf-8", "replace").strip() or f"exit code {result.returncode}"
         raise NoAgent(f"the agent did not start: {shown(said)}") from error
+
+
+def _was_killed(code: int | None) -> bool:
+    return code is not None and (code in KILLED or code < 0)
 
 
 def _nothing(_data: Buffer) -> int:

@@ -5,6 +5,7 @@ Owns the reading threads, the stream threads and the bound on memory between the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import queue
 import threading
@@ -83,8 +84,13 @@ class Sender:
             self._wake.notify()
 
     def stop(self) -> None:
-        """Let the threads go; they are daemons and wait for nothing longer than WAIT."""
+        """Let the threads and the buffers go; threads are daemons and wait for nothing longer than WAIT."""
         self._stop.set()
+        waiting: queue.Queue[Any]
+        for waiting in (self._free, self._full):
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.get_nowait()
 
     def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
         try:

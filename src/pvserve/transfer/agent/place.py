@@ -91,23 +91,24 @@ class Partial:
 
     def __init__(self, place: Place, transfer: str, epoch: int) -> None:
         self._place = place
-        self._shelf = open_directory(place.root, place.below("partial"), make=True)
+        self.shelf = open_directory(place.root, place.below("partial"), make=True)
         self.transfer = transfer
         self.epoch = f"{epoch:012d}"
-        home = open_directory(self._shelf, transfer, make=True)
-        try:
-            self._take_over(home)
-            self.directory = open_directory(home, self.epoch, make=True)
-        finally:
-            os.close(home)
+        for name in [transfer, *self.stale()]:
+            home = open_directory(self.shelf, name, make=True)
+            try:
+                self._take_over(home)
+            finally:
+                os.close(home)
+        self.directory = open_directory(self.shelf, self.path, make=True)
         self.files = open_directory(self.directory, FILES, make=True)
         self.journal = Journal(self.directory, self.files)
 
     def _take_over(self, home: int) -> None:
-        """Rename the latest earlier epoch's directory to ours.
+        """Rename the latest earlier epoch's directory to ours, also of other contents to the same path.
 
-        Its writer may still be alive somewhere. It can then only write what we write: `transfer` stands for the very
-        files of the source (size, mtime, ctime, inode), and it cannot publish, because its path is gone.
+        Its writer may still be alive somewhere. It can then only write what it wrote before: `transfer` stands for
+        the very files of the source (size, mtime, ctime, inode), and it cannot publish, because its path is gone.
         """
         epochs = sorted(name for name in os.listdir(home) if name.isdigit())
         if epochs and epochs[-1] > self.epoch:
@@ -118,10 +119,15 @@ class Partial:
         for name in epochs[:-1]:
             remove_tree(home, name)
 
+    @property
+    def path(self) -> str:
+        """The directory that we write into, from the shelf of all partial transfers."""
+        return f"{self.transfer}/{self.epoch}"
+
     def check_ours(self) -> None:
         """Raise Overtaken when the directory that we write into is no longer the one at our epoch's path."""
         try:
-            there = open_directory(self._shelf, f"{self.transfer}/{self.epoch}")
+            there = open_directory(self.shelf, self.path)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
@@ -135,13 +141,13 @@ class Partial:
     def stale(self) -> list[str]:
         """Partial transfers of other contents to the same path."""
         ours = self.transfer.partition("-")[0] + "-"
-        return [name for name in os.listdir(self._shelf) if name.startswith(ours) and name != self.transfer]
+        return [name for name in os.listdir(self.shelf) if name.startswith(ours) and name != self.transfer]
 
     def drop(self, names: Iterable[str]) -> None:
         """Remove partial transfers."""
         for name in names:
-            remove_tree(self._shelf, name)
-        os.fsync(self._shelf)
+            remove_tree(self.shelf, name)
+        os.fsync(self.shelf)
 
 
 class Journal:

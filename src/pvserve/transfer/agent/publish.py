@@ -133,7 +133,10 @@ def _may_replace(place: Place, there: os.stat_result, digest: str, replace: bool
 
 
 def _move(place: Place, partial: Partial, digest: str, there: os.stat_result | None) -> str:
-    """Rename into place; what was there ends up in the partial directory (or in `replaced` without exchange)."""
+    """Rename into place; what was there ends up in the partial directory (or in `replaced` without exchange).
+
+    By our epoch's path, not by its descriptor: a later writer has renamed that directory, and then this must fail.
+    """
     new = os.fstat(partial.files)
     kept = "" if there is None else f"{int(time.time())}-{(place.current() or 'foreign')[:12]}"
     parent = open_directory(place.root, place.parent, make=True)
@@ -143,15 +146,16 @@ def _move(place: Place, partial: Partial, digest: str, there: os.stat_result | N
             "inode": new.st_ino,
             "old": there.st_ino if there else 0,
             "kept": kept,
-            "partial": f"{partial.transfer}/{partial.epoch}",
+            "partial": partial.path,
         }
         _note_intent(place, intent)
+        files = f"{partial.path}/{FILES}"
         try:
             if there is None:
-                os.rename(FILES, place.name, src_dir_fd=partial.directory, dst_dir_fd=parent)
-            elif not _exchange(partial.directory, FILES, parent, place.name):
+                os.rename(files, place.name, src_dir_fd=partial.shelf, dst_dir_fd=parent)
+            elif not _exchange(partial.shelf, files, parent, place.name):
                 _put_away(place, parent, place.name, kept)
-                os.rename(FILES, place.name, src_dir_fd=partial.directory, dst_dir_fd=parent)
+                os.rename(files, place.name, src_dir_fd=partial.shelf, dst_dir_fd=parent)
         except FileNotFoundError:
             raise Overtaken(f"{place.path} was taken over by a later writer") from None
         os.fsync(parent)
@@ -172,7 +176,7 @@ def _exchange(left: int, left_name: str, right: int, right_name: str) -> bool:
     code = ctypes.get_errno()
     if code in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
         return False
-    raise OSError(code, os.strerror(code))
+    raise OSError(code, os.strerror(code))  # FileNotFoundError where a later writer renamed our directory
 
 
 def _mark(place: Place, digest: str) -> None:

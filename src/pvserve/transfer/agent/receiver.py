@@ -20,7 +20,7 @@ from .place import Partial
 from .volume import PLAIN, Tree, look, open_directory, write_all
 
 FLUSH = 32 << 20  # bytes of one file between two fsyncs; with the next ones under way, 64 MiB are the bound
-UNFLUSHED = 128 << 20  # bytes of all files that are written and not yet fsynced
+UNFLUSHED = 64 << 20  # bytes of all files that are written and not yet fsynced: what a cut can cost
 FLUSH_SECONDS = 1.0  # ... and so long on a slow link
 READ_ON = 64  # cells read back before other work gets its turn
 PACKS = 4  # packs with open files, each of at most PACK_FILES
