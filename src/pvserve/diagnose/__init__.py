@@ -4,8 +4,7 @@ Owns the rules and the table of meanings with their sources (docs/findings.md). 
 """
 
 from pvserve.diagnose.judging import findings, judge, judge_pod
-from pvserve.diagnose.meaning import Meaning
-from pvserve.diagnose.meanings import MEANINGS
+from pvserve.diagnose.meanings import MEANINGS, Meaning
 from pvserve.diagnose.values import (
     NOT_ASKED,
     ClaimEvidence,

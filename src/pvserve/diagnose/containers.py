@@ -29,31 +29,48 @@ _PASSING = re.compile(r"context deadline exceeded|is reserved for|failed to sync
 
 def container_causes(evidence: PodEvidence, pods: tuple[Object, ...]) -> Iterator[Cause]:
     """What is wrong with the containers of each pod, and with pods that ended."""
+    yield from _evictions(evidence, pods)
     for pod in pods:
         if looking.going(pod):
             continue
-        if looking.phase(pod) == "Failed":
-            yield _failed_pod(evidence, pod, pods)
+        if _evicted(pod):
+            continue
+        ended = [item for item in looking.containers(pod) if (item.ended or {}).get("exitCode")]
+        if looking.phase(pod) == "Failed" and not ended:
+            yield _failed_pod(evidence, pod)
         for container in looking.containers(pod):
             yield from _waiting(evidence, container)
             yield from _ended(evidence, container)
             yield from _not_listening(evidence, container)
 
 
-def _failed_pod(evidence: PodEvidence, pod: Object, pods: tuple[Object, ...]) -> Cause:
-    """An evicted pod is replaced; it is hopeless where that happens again, or the pod outgrew its own limit."""
+def _failed_pod(evidence: PodEvidence, pod: Object) -> Cause:
+    """A pod that a controller made is replaced; one that stands alone has ended for good."""
     status = pod.get("status") or {}
-    said = str(status.get("message") or "")
     reason = str(status.get("reason") or "phase Failed")
-    observed = Seen(f"Pod {name(pod)}", f"{reason}: {said}" if said else reason)
-    words = looking.words(evidence, pod)
+    said = f"{reason}: {status['message']}" if status.get("message") else reason
     alone = not pod["metadata"].get("ownerReferences")
-    if reason != "Evicted":
-        return cause("PodFailed", observed, hopeless=alone, reason=reason, **words)
-    evicted = [item for item in pods if (item.get("status") or {}).get("reason") == "Evicted"]
-    own = "exceed" in said
-    served = any(looking.ready(item) for item in pods)
-    return cause("Evicted", observed, hopeless=(alone or own or len(evicted) > 1) and not served, **words)
+    words = looking.words(evidence, pod)
+    return cause("PodFailed", Seen(f"Pod {name(pod)}", said), hopeless=alone, reason=reason, **words)
+
+
+def _evicted(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("reason") == "Evicted"
+
+
+def _evictions(evidence: PodEvidence, pods: tuple[Object, ...]) -> Iterator[Cause]:
+    """The last eviction. Hopeless where it came again, or where the pod outgrew a limit of its own."""
+    evicted = sorted((pod for pod in pods if _evicted(pod)), key=lambda pod: str(pod["status"].get("startTime") or ""))
+    if not evicted:
+        return
+    last = evicted[-1]
+    said = str(last["status"].get("message") or "").strip()
+    told = tuple(seen(event) for event in with_reason(events_of(evidence, "Pod", last), "Evicted"))
+    times = f", {len(evicted)} times by now" if len(evicted) > 1 else ""
+    observed = Seen(f"Pod {name(last)}", f"Evicted: {said}{times}", told[-1].time if told else "")
+    final = len(evicted) > 1 or "exceed" in said or not last["metadata"].get("ownerReferences")
+    served = any(looking.ready(pod) for pod in pods)
+    yield cause("Evicted", observed, hopeless=final and not served, **looking.words(evidence, last))
 
 
 def _words(evidence: PodEvidence, container: Container) -> Words:

@@ -20,7 +20,6 @@ def deadline_causes(evidence: Evidence, pods: tuple[Object, ...]) -> Iterator[Ca
     Nothing ends by that: a server that is still loading becomes ready later (KServe leaves the deadline at 600 s and
     offers no other, kserve#5684), so it is hopeless only when no container is on its way.
     """
-    loading = any(_loading(container) for pod in pods for container in looking.containers(pod))
     for deployment in known(evidence.deployments, ()):
         told = conditions(deployment).get("Progressing", {})
         if told.get("status") == "False" and told.get("reason") == "ProgressDeadlineExceeded":
@@ -29,6 +28,8 @@ def deadline_causes(evidence: Evidence, pods: tuple[Object, ...]) -> Iterator[Ca
                 f"{told.get('reason')}: {told.get('message')}",
                 str(told.get("lastTransitionTime") or ""),
             )
+            own = (pod for pod in pods if _of(deployment, pod))
+            loading = any(_loading(container) for pod in own for container in looking.containers(pod))
             seconds = deployment["spec"].get("progressDeadlineSeconds", 600)
             words: Words = {
                 "deployment": name(deployment),
@@ -36,6 +37,11 @@ def deadline_causes(evidence: Evidence, pods: tuple[Object, ...]) -> Iterator[Ca
                 "service": evidence.name,
             }
             yield cause("DeadlineExceeded", said, hopeless=not loading, seconds=seconds, **words)
+
+
+def _of(deployment: Object, pod: Object) -> bool:
+    wanted = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
+    return bool(wanted.items() <= labels(pod).items())
 
 
 def _loading(container: looking.Container) -> bool:

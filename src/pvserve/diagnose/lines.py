@@ -17,7 +17,7 @@ from pvserve.facts import Object, Unknown, name
 def service_lines(evidence: Evidence, causes: tuple[Cause, ...]) -> tuple[ObjectLine, ...]:
     """Service, Deployments, pods, claims, from the outside in."""
     return (
-        *_service_line(evidence),
+        *_service_line(evidence, causes),
         *_deployment_lines(evidence.deployments),
         *pod_lines(evidence, causes),
     )
@@ -32,7 +32,7 @@ def pod_lines(evidence: PodEvidence, causes: tuple[Cause, ...]) -> tuple[ObjectL
     return (*(_pod_line(evidence, pod, failing) for pod in evidence.pods), *claims)
 
 
-def _service_line(evidence: Evidence) -> Iterator[ObjectLine]:
+def _service_line(evidence: Evidence, causes: tuple[Cause, ...]) -> Iterator[ObjectLine]:
     subject = f"InferenceService {evidence.name}"
     service = evidence.service
     if isinstance(service, Unknown):
@@ -41,14 +41,21 @@ def _service_line(evidence: Evidence) -> Iterator[ObjectLine]:
         yield ObjectLine(subject, "fail", "not found")
     else:
         told = conditions(service).get("Ready", {})
-        state: State = "ok" if is_ready(evidence) else "ongoing"
+        failed = any(cause.hopeless for cause in causes)
+        state: State = "ok" if is_ready(evidence) else "fail" if failed else "ongoing"
         said = "" if state == "ok" else " ".join(str(told.get(key) or "") for key in ("reason", "message")).strip()
         stale = told.get("status") == "True" and state != "ok"
-        yield ObjectLine(subject, state, "the change is being rolled out" if stale else said or _default(state))
+        yield ObjectLine(
+            subject, state, "the change is being rolled out" if stale else said or _last(evidence, service, state)
+        )
 
 
-def _default(state: State) -> str:
-    return "Ready" if state == "ok" else "not Ready yet"
+def _last(evidence: Evidence, service: Object, state: State) -> str:
+    """Its last event where its conditions say nothing."""
+    if state == "ok":
+        return "Ready"
+    told = warnings(events_of(evidence, "InferenceService", service))
+    return f"{told[-1].get('reason')}: {text(told[-1])}" if told else "not Ready yet"
 
 
 def _deployment_lines(found: Many) -> Iterator[ObjectLine]:

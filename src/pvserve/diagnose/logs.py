@@ -26,6 +26,7 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"tensor '[^']*' data is not within the file bounds|model is corrupted or incomplete"
             r"|SafetensorError|invalid header|HeaderTooLarge|MetadataIncompleteBuffer|InvalidHeaderDeserialization"
             r"|gguf_init_from_file\S*: (failed to read|unexpectedly reached the end)|failed to read (tensor|key-value)"
+            r"|failed to seek to beginning of data section"
             r"|unexpectedly reached end of file|PytorchStreamReader failed|UnpicklingError|pickle data was truncated"
             r"|EOFError|zlib\.error|invalid load key|JSONDecodeError",
             re.I,
@@ -43,7 +44,7 @@ PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (
         "ModelMissing",
         re.compile(
-            r"No such file or directory|no \S*\.?gguf (file )?(in|under|at)"
+            r"No such file or directory|\bno \S*\.(gguf|safetensors|bin|joblib)\b.{0,20}\b(in|under|at|below)\b"
             r"|does not appear to have a file named config\.json"
             r"|Cannot find any model weights|FileNotFoundError|InvalidModelURI|no model file|found no model"
             r"|No supported config format found|Invalid repository ID or local directory specified",

@@ -23,7 +23,9 @@ SCALING = ("TriggeredScaleUp", "Nominated")
 _RWOP = "ReadWriteOncePod access mode"
 _INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+[\w])")
 _TAINT = re.compile(r"untolerated taint(?:\(s\))? \{([^}]*)\}|had untolerated taint(?:\(s\))?")
-_NO_MATCH = re.compile(r"node affinity/selector|node selector|node affinity")
+_NO_MATCH = re.compile(r"didn't match Pod's node affinity|node affinity/selector|node selector")
+# The second since Kubernetes 1.34.
+_ELSEWHERE = ("volume node affinity conflict", "didn't match PersistentVolume's node affinity")
 _NO_VOLUME = ("didn't find available persistent volumes", "not enough free storage", "no available persistent volumes")
 
 
@@ -53,7 +55,7 @@ def _unscheduled(evidence: PodEvidence, pod: Object) -> Iterator[Cause]:
 
 
 def _by_words(evidence: PodEvidence, pod: Object, said: str, observed: Seen, hopeless: bool) -> Iterator[Cause]:
-    """A message counts the nodes by the first reason that ruled each out; those that came furthest are the ones to mend.
+    """A message counts nodes by the first reason that ruled each out; those that came furthest are the ones to mend.
 
     The order is that of the scheduler's filters: taints, node affinity, resources, volumes
     (kubernetes pkg/scheduler/apis/config/v1/default_plugins.go).
@@ -64,7 +66,7 @@ def _by_words(evidence: PodEvidence, pod: Object, said: str, observed: Seen, hop
     if gone:
         code = "ClaimMissing" if gone[2] == "not found" else "ClaimTerminating"
         yield cause(code, observed, hopeless=True, claim=gone[1], volume="VOLUME", **words)
-    elif "volume node affinity conflict" in said:
+    elif any(phrase in said for phrase in _ELSEWHERE):
         yield _elsewhere(evidence, pod, observed, hopeless)
     elif any(phrase in said for phrase in _NO_VOLUME):
         yield cause("NoVolumeToBind", observed, hopeless=hopeless, **words)
@@ -75,15 +77,18 @@ def _by_words(evidence: PodEvidence, pod: Object, said: str, observed: Seen, hop
     elif _NO_MATCH.search(said) and not (_TAINT.search(said) and _matches(evidence.nodes, pod)):
         yield cause("NoMatchingNode", observed, hopeless=hopeless, wanted=_selector(pod), **words)
     elif _TAINT.search(said):
-        yield cause("Untolerated", observed, hopeless=hopeless, taint=_taint(said, evidence.nodes), **words)
+        yield cause("Untolerated", observed, hopeless=hopeless, taint=_taint(said, pod, evidence.nodes), **words)
     else:
         yield cause("Unschedulable", observed, hopeless=hopeless, **words)
 
 
 def _matches(nodes: Many, pod: Object) -> bool:
     """Whether some node has the labels that the pod selects: then its taint is what rules it out."""
-    wanted = (pod["spec"].get("nodeSelector") or {}).items()
-    return any(wanted <= labels(item).items() for item in known(nodes, ()))
+    return any(_selected(item, pod) for item in known(nodes, ()))
+
+
+def _selected(node: Object, pod: Object) -> bool:
+    return bool((pod["spec"].get("nodeSelector") or {}).items() <= labels(node).items())
 
 
 def _asked(pod: Object, resource: str) -> str:
@@ -101,12 +106,13 @@ def _selector(pod: Object) -> str:
     return ", ".join(f"{key}={value}" for key, value in sorted(selector.items())) or "its node affinity"
 
 
-def _taint(said: str, nodes: Many) -> str:
-    """The taints that the message names; else those that nodes have, where they may be read."""
+def _taint(said: str, pod: Object, nodes: Many) -> str:
+    """The taints that the message names; else those of the nodes that the pod selects, where they may be read."""
     named = [match[1] for match in _TAINT.finditer(said) if match[1]]
     found = {
         f"{taint.get('key')}={taint.get('value', '')}:{taint.get('effect')}"
         for item in known(nodes, ())
+        if _selected(item, pod)
         for taint in item["spec"].get("taints") or ()
     }
     return ", ".join(dict.fromkeys(named)) or ", ".join(sorted(found)) or "in a way that could not be read"

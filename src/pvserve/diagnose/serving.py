@@ -81,4 +81,4 @@ def _no_status(evidence: Evidence, service: Object, words: Words) -> Iterator[Ca
     age = seconds_between(created, evidence.now)
     if not service.get("status") and age is not None and lasted(created, evidence, NO_STATUS_SECONDS):
         said = Seen(f"InferenceService {evidence.name}", "has no status", created)
-        yield cause("NoController", said, seconds=f"{age:.0f}", **words)
+        yield cause("NoStatus", said, seconds=f"{age:.0f}", **words)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import shlex
 
-from pvserve.diagnose.meaning import Meaning
-from pvserve.diagnose.meanings_before import CLAIM, CREATION, SCHEDULING, SERVICE
-from pvserve.diagnose.meanings_within import CONTAINER, LATE, MODEL, MOUNT
+from pvserve.diagnose.meanings.container import CONTAINER
+from pvserve.diagnose.meanings.model import LATE, MODEL
+from pvserve.diagnose.meanings.placement import CLAIM, MOUNT, SCHEDULING
+from pvserve.diagnose.meanings.row import Meaning
+from pvserve.diagnose.meanings.service import CREATION, SERVICE
 from pvserve.diagnose.values import Cause, Finding, Seen
 
 MEANINGS: tuple[Meaning, ...] = (
@@ -25,6 +27,9 @@ MEANINGS: tuple[Meaning, ...] = (
 )
 _SEVERITIES = ("fail", "warn", "info")
 _BY_CODE = {meaning.code: (rank, meaning) for rank, meaning in enumerate(MEANINGS)}
+
+
+__all__ = ["MEANINGS", "Meaning", "cause", "rank"]
 
 
 def cause(code: str, /, *seen: Seen, hopeless: bool = False, **words: object) -> Cause:

@@ -1,103 +1,11 @@
-"""The table's rows for what goes wrong once a pod has a node: mounts, containers, the model; and what is left.
+"""Rows of the table: servers that fail over their model, and what is left when nothing nearer is known.
 
 Owns words, remedies and sources, in causal order. Must not know how a trap is recognised.
 """
 
 from __future__ import annotations
 
-from pvserve.diagnose.meaning import Meaning
-
-MOUNT: tuple[Meaning, ...] = (
-    Meaning(
-        "MountNeedsObject",
-        "a Secret or ConfigMap that is mounted does not exist",
-        "Pod {pod} mounts {missing}, which does not exist",
-        ("kubectl -n {namespace} get secrets,configmaps",),
-        "kubelet: event FailedMount 'not found'",
-    ),
-    Meaning(
-        "DriverMissing",
-        "the node lacks the volume's CSI driver",
-        "node {node} has no CSI driver {driver}, which Pod {pod} needs for its volume",
-        ("kubectl get csinode {node} -o yaml", "kubectl get pods -A -o wide | grep {node}"),
-        "kubelet: 'not found in the list of registered CSI drivers'",
-    ),
-    Meaning(
-        "MountFailed",
-        "the node cannot mount a volume",
-        "node {node} cannot mount a volume of Pod {pod}",
-        ("kubectl -n {namespace} describe pod {pod}",),
-        "events FailedMount and FailedAttachVolume, as observed",
-    ),
-)
-
-CONTAINER: tuple[Meaning, ...] = (
-    Meaning(
-        "ImagePullFailed",
-        "the image cannot be pulled",
-        "image {image} of container {container} in Pod {pod} cannot be pulled",
-        (
-            "check the name and the tag: {image}",
-            "kubectl -n {namespace} get pod {pod} -o jsonpath='{{.spec.imagePullSecrets}}'   # for a private registry",
-        ),
-        "kubelet: ErrImagePull, ImagePullBackOff, InvalidImageName, ErrImageNeverPull",
-    ),
-    Meaning(
-        "ConfigMissing",
-        "a Secret or ConfigMap that the container reads does not exist",
-        "container {container} of Pod {pod} needs {missing}",
-        ("kubectl -n {namespace} get secrets,configmaps",),
-        "kubelet: CreateContainerConfigError",
-    ),
-    Meaning(
-        "RunsAsRoot",
-        "the image would run as root and may not",
-        "container {container} of Pod {pod} would run as root, which the pod forbids",
-        ("set securityContext.runAsUser of the ServingRuntime's container to a number other than 0",),
-        "kubelet: 'container has runAsNonRoot and image will run as root'",
-    ),
-    Meaning(
-        "SubPathFailed",
-        "the path on the claim is missing, and the volume is read-only",
-        "the path that container {container} of Pod {pod} mounts is not on its volume and cannot be made there",
-        ("pvserve verify pvc://{claim}/{path}", "pvserve load SOURCE pvc://{claim}/{path}"),
-        "kubelet: 'failed to create subPath directory for volumeMount'",
-    ),
-    Meaning(
-        "ContainerNotCreated",
-        "the container cannot be started",
-        "container {container} of Pod {pod} cannot be started",
-        ("kubectl -n {namespace} describe pod {pod}",),
-        "kubelet: CreateContainerError, RunContainerError, as observed",
-    ),
-    Meaning(
-        "OomKilled",
-        "the container needs more memory than its limit",
-        "container {container} of Pod {pod} was killed at its memory limit of {limit}",
-        (
-            "raise spec.predictor.model.resources.limits.memory of InferenceService {service}",
-            "or have the runtime use less: a shorter context, a smaller cache",
-        ),
-        "Kubernetes: OOMKilled",
-    ),
-    Meaning(
-        "Evicted",
-        "the node evicted the pod",
-        "Pod {pod} was evicted from node {node}",
-        (
-            "kubectl describe node {node}",
-            "a model that is downloaded fills the node's disk: serve it from a claim",
-        ),
-        "Kubernetes: node-pressure eviction, ephemeral storage limits",
-    ),
-    Meaning(
-        "PodFailed",
-        "the pod ended, and nothing starts it again",
-        "Pod {pod} ended: {reason}",
-        ("kubectl -n {namespace} describe pod {pod}",),
-        "pod phase Failed, as observed",
-    ),
-)
+from pvserve.diagnose.meanings.row import Meaning
 
 MODEL: tuple[Meaning, ...] = (
     Meaning(

@@ -1,158 +1,11 @@
-"""The table's rows for what goes wrong before a pod has a node: service, admission, claim, scheduling.
+"""Rows of the table: claims without a volume, pods without a node, volumes that cannot be mounted.
 
 Owns words, remedies and sources, in causal order. Must not know how a trap is recognised.
 """
 
 from __future__ import annotations
 
-from pvserve.diagnose.meaning import Meaning
-
-SERVICE: tuple[Meaning, ...] = (
-    Meaning(
-        "ServiceMissing",
-        "the service does not exist",
-        "InferenceService {service} does not exist in namespace {namespace}",
-        ("kubectl get inferenceservices -A", "pvserve ls -A"),
-        "pvserve",
-    ),
-    Meaning(
-        "ServiceStopped",
-        "the service was stopped",
-        "InferenceService {service} is stopped by its annotation serving.kserve.io/stop",
-        ("kubectl -n {namespace} annotate inferenceservice {service} serving.kserve.io/stop-",),
-        "kserve pkg/constants/constants.go StopAnnotationKey; recording pvc-stopped",
-    ),
-    Meaning(
-        "StorageTwice",
-        "both `storage` and `storageUri` are set",
-        "InferenceService {service} names both storage and storageUri, and KServe serves neither",
-        (
-            "kubectl -n {namespace} patch inferenceservice {service} --type json "
-            '-p \'[{{"op":"remove","path":"/spec/predictor/model/storage"}}]\'',
-        ),
-        "recording both-storage-and-uri",
-    ),
-    Meaning(
-        "RuntimeMissing",
-        "the serving runtime does not exist",
-        "InferenceService {service} asks for serving runtime {runtime}, which is not in namespace {namespace}",
-        (
-            "kubectl -n {namespace} get servingruntimes",
-            "kubectl get clusterservingruntimes",
-            "kubectl -n {namespace} patch inferenceservice {service} --type merge "
-            '-p \'{{"spec":{{"predictor":{{"model":{{"runtime":"RUNTIME"}}}}}}}}\'',
-        ),
-        "recording runtime-missing",
-    ),
-    Meaning(
-        "RuntimeDisabled",
-        "the serving runtime is disabled",
-        "InferenceService {service} asks for serving runtime {runtime}, which is disabled",
-        ('kubectl -n {namespace} patch servingruntime {runtime} --type merge -p \'{{"spec":{{"disabled":false}}}}\'',),
-        "recording runtime-disabled",
-    ),
-    Meaning(
-        "FormatUnsupported",
-        "no serving runtime supports the model's format",
-        "no serving runtime is for the model format {format} of InferenceService {service}",
-        (
-            "kubectl -n {namespace} get servingruntimes "
-            "-o custom-columns=NAME:.metadata.name,FORMATS:.spec.supportedModelFormats[*].name",
-            "name a runtime, or the format it supports, in spec.predictor.model",
-        ),
-        "recording format-unsupported",
-    ),
-    Meaning(
-        "ServiceRefused",
-        "KServe cannot act on the service, for a reason of its own",
-        "KServe reports an error on InferenceService {service}",
-        ("kubectl -n {namespace} describe inferenceservice {service}",),
-        "KServe's event InternalError, as observed",
-    ),
-    Meaning(
-        "NoController",
-        "nothing acts on the service",
-        "InferenceService {service} has had no status for {seconds} s: KServe's controller does not act on it",
-        ("kubectl get pods -A -l control-plane=kserve-controller-manager",),
-        "kserve pkg/controller/v1beta1/inferenceservice: a reconcile writes a status first",
-    ),
-)
-
-CREATION: tuple[Meaning, ...] = (
-    Meaning(
-        "WebhookRefused",
-        "an admission webhook refuses the pods",
-        "the admission webhook {webhook} refuses the pods of {owner}",
-        ("kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations", "mend what its message names"),
-        "Kubernetes: dynamic admission control, 'denied the request'",
-    ),
-    Meaning(
-        "WebhookUnreachable",
-        "an admission webhook that does not answer",
-        "pods of {owner} cannot be made while the admission webhook {webhook} does not answer",
-        ("kubectl get pods -A | grep -v Running",),
-        "Kubernetes: dynamic admission control, failurePolicy Fail",
-    ),
-    Meaning(
-        "QuotaExceeded",
-        "a ResourceQuota leaves no room",
-        "ResourceQuota {quota} of namespace {namespace} leaves no room for the pods of {owner}",
-        (
-            "kubectl -n {namespace} describe resourcequota {quota}",
-            "ask for less in the service's resources, free some, or have the quota raised",
-        ),
-        "Kubernetes: resource quotas, 'exceeded quota'",
-    ),
-    Meaning(
-        "QuotaNeedsResources",
-        "a ResourceQuota demands requests or limits that the pods do not name",
-        "ResourceQuota {quota} demands that the pods of {owner} name {missing}",
-        ("set spec.predictor.model.resources of the service: {missing}",),
-        "Kubernetes: resource quotas, 'failed quota: must specify'",
-    ),
-    Meaning(
-        "LimitRangeExceeded",
-        "a LimitRange forbids the pod's resources",
-        "a LimitRange of namespace {namespace} forbids the resources of the pods of {owner}",
-        ("kubectl -n {namespace} describe limitrange", "ask for resources within it"),
-        "kubernetes plugin/pkg/admission/limitranger",
-    ),
-    Meaning(
-        "PodSecurityRefused",
-        "Pod Security admission refuses the pods",
-        "the Pod Security level {level} of namespace {namespace} refuses the pods of {owner}",
-        (
-            "set in the ServingRuntime's container: runAsNonRoot, seccompProfile RuntimeDefault, "
-            "allowPrivilegeEscalation false, capabilities drop ALL",
-            "kubectl get namespace {namespace} --show-labels",
-        ),
-        "Kubernetes: Pod Security admission, 'violates PodSecurity'",
-    ),
-    Meaning(
-        "SccRefused",
-        "no OpenShift security context constraint admits the pods",
-        "no security context constraint that the account of {owner} may use admits its pods",
-        (
-            "leave runAsUser and fsGroup of the ServingRuntime to the namespace",
-            "oc -n {namespace} get rolebindings -o wide",
-        ),
-        "OpenShift: 'unable to validate against any security context constraint'",
-    ),
-    Meaning(
-        "ServiceAccountMissing",
-        "the pods' ServiceAccount does not exist",
-        "the ServiceAccount {account} that the pods of {owner} run as does not exist",
-        ("kubectl -n {namespace} create serviceaccount {account}",),
-        "kubernetes plugin/pkg/admission/serviceaccount",
-    ),
-    Meaning(
-        "PodNotCreated",
-        "pods are refused for another reason",
-        "the cluster does not make the pods of {owner}",
-        ("kubectl -n {namespace} get events --field-selector reason=FailedCreate",),
-        "event FailedCreate, as observed",
-    ),
-)
+from pvserve.diagnose.meanings.row import Meaning
 
 CLAIM: tuple[Meaning, ...] = (
     Meaning(
@@ -323,5 +176,29 @@ SCHEDULING: tuple[Meaning, ...] = (
         "no node takes Pod {pod}",
         ("kubectl -n {namespace} describe pod {pod}",),
         "event FailedScheduling, as observed",
+    ),
+)
+
+MOUNT: tuple[Meaning, ...] = (
+    Meaning(
+        "MountNeedsObject",
+        "a Secret or ConfigMap that is mounted does not exist",
+        "Pod {pod} mounts {missing}, which does not exist",
+        ("kubectl -n {namespace} get secrets,configmaps",),
+        "kubelet: event FailedMount 'not found'",
+    ),
+    Meaning(
+        "DriverMissing",
+        "the node lacks the volume's CSI driver",
+        "node {node} has no CSI driver {driver}, which Pod {pod} needs for its volume",
+        ("kubectl get csinode {node} -o yaml", "kubectl get pods -A -o wide | grep {node}"),
+        "kubelet: 'not found in the list of registered CSI drivers'",
+    ),
+    Meaning(
+        "MountFailed",
+        "the node cannot mount a volume",
+        "node {node} cannot mount a volume of Pod {pod}",
+        ("kubectl -n {namespace} describe pod {pod}",),
+        "events FailedMount and FailedAttachVolume, as observed",
     ),
 )
