@@ -44,7 +44,8 @@ def test_killed_again_and_again_the_same_command_finishes(cluster: Cluster, mode
         '"step": "ready"',
         '"step": "ready"',
     ):
-        interrupted(command(cluster, model), signal.SIGKILL, moment)
+        cut = interrupted(command(cluster, model), signal.SIGKILL, moment)
+        assert cut.code == -signal.SIGKILL, f"it had ended before {moment}: {cut.explained()}"
     done = pvserve(*command(cluster, model))
     assert done.code == 0, done.explained()
     assert set(done.checks.values()) == {"passed"}

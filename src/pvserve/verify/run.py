@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pvserve.cluster import Cluster
+from pvserve.cluster.evidence import read_evidence
+from pvserve.diagnose import judge
 from pvserve.events import Listener
 from pvserve.facts import Object, Unknown, labels, name
 from pvserve.plan.claim import recorded_models
@@ -42,7 +44,7 @@ def verify_service(
     uri = storage_of(service).uri
     place = parse_place(uri) if uri.startswith("pvc://") else None
     subject = f"InferenceService {cluster.namespace}/{service_name}"
-    ready = _check_ready(service)
+    ready = _check_ready(cluster, service_name)
     if place is None:
         words = f"storageUri is {uri or 'not set'}"
         from_claim = Check("from-claim", "the service is served from a claim", "failed", words, _convert(service_name))
@@ -81,19 +83,13 @@ def _convert(service: str) -> tuple[str, ...]:
     return (f"pvserve deploy MODEL_DIRECTORY --from {service} --name {service}-pvc --claim CLAIM",)
 
 
-def _check_ready(service: Object) -> Check:
+def _check_ready(cluster: Cluster, service_name: str) -> Check:
+    """What Ready means, and of which generation, is `diagnose`'s to say."""
+    verdict = judge(read_evidence(cluster, cluster.namespace, service_name))
+    seen = "; ".join(f"{line.object}: {line.state} {line.reason}".rstrip() for line in verdict.lines)
+    remedy = () if verdict.ready else (f"pvserve doctor {service_name} -n {cluster.namespace}",)
     title = "the service is Ready for its present generation"
-    status = service.get("status") or {}
-    generation = service["metadata"].get("generation")
-    seen = status.get("observedGeneration")
-    ready: Object = next((c for c in status.get("conditions") or () if c["type"] == "Ready"), {})
-    words = f"generation {generation}, observed {seen}, Ready {ready.get('status', 'Unknown')}"
-    if ready.get("message"):
-        words += f": {ready['message']}"
-    good = ready.get("status") == "True" and seen == generation
-    return Check(
-        "ready", title, "passed" if good else "failed", words, () if good else (f"pvserve doctor {name(service)}",)
-    )
+    return Check("ready", title, "passed" if verdict.ready else "failed", seen, remedy)
 
 
 def _serving_pods(cluster: Cluster, service: str) -> tuple[Object, ...]:
