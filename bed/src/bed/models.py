@@ -23,6 +23,8 @@ from bed.settings import settings
 KINDS = {
     "gguf": "a tiny llama as one GGUF file, for bed.local/llama-server:1",
     "llama": "the same llama as Hugging Face stores it (safetensors), for bed.local/vllm-cpu:1",
+    "gguf-43m": "a llama of 43 million parameters as one GGUF file of 171 MB: its copies show",
+    "llama-43m": "the same as Hugging Face stores it",
     "iris": "a scikit-learn classifier of iris flowers, for bed.local/mlserver:1",
 }
 BLOCK = 1 << 20

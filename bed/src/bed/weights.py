@@ -1,4 +1,4 @@
-"""Writes tiny models with the field's own libraries: `python weights.py gguf|llama|iris DIRECTORY`.
+"""Writes small models with the field's own libraries: `python weights.py gguf|llama|gguf-43m|llama-43m|iris DIRECTORY`.
 
 Run by bed.models with the wheels it needs on PYTHONPATH; imports nothing of ours. The weights are random but always the
 same, and the GGUF file and the safetensors directory hold the same llama.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,23 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 Weights = dict[str, np.ndarray[Any, np.dtype[np.float32]]]
 
-VOCABULARY, HIDDEN, INNER, LAYERS, HEADS, CONTEXT = 384, 64, 128, 2, 2, 256
+VOCABULARY, CONTEXT = 384, 256
+
+
+@dataclass(frozen=True)
+class Llama:
+    """The shape of a llama's weights."""
+
+    name: str
+    hidden: int
+    inner: int
+    layers: int
+    heads: int
+
+
+TINY = Llama("tiny-llama", hidden=64, inner=128, layers=2, heads=2)  # 0.5 MB: fits a ConfigMap
+SMALL = Llama("small-llama", hidden=1024, inner=2048, layers=4, heads=16)  # 171 MB: a copy of it can be seen
+
 NORM_EPSILON = 1e-5
 SPECIAL = ("<pad>", "<s>", "</s>")
 CHAT_TEMPLATE = "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
@@ -27,6 +44,7 @@ TEXT = (
     "A claim is bound to a volume; a volume outlives the pods that mount it.",
     "Hello world, how are you today? I am fine, thank you. The quick brown fox jumps over the lazy dog.",
 )
+HIDDEN, INNER, NONE = "hidden", "inner", ""
 # Hugging Face's name of a layer's weight: llama.cpp's name, rows, columns
 LAYER = {
     "self_attn.q_proj": ("attn_q", HIDDEN, HIDDEN),
@@ -36,16 +54,16 @@ LAYER = {
     "mlp.gate_proj": ("ffn_gate", INNER, HIDDEN),
     "mlp.up_proj": ("ffn_up", INNER, HIDDEN),
     "mlp.down_proj": ("ffn_down", HIDDEN, INNER),
-    "input_layernorm": ("attn_norm", HIDDEN, 0),
-    "post_attention_layernorm": ("ffn_norm", HIDDEN, 0),
+    "input_layernorm": ("attn_norm", HIDDEN, NONE),
+    "post_attention_layernorm": ("ffn_norm", HIDDEN, NONE),
 }
 
 
-def write_llama(directory: Path) -> None:
+def write_llama(directory: Path, shape: Llama) -> None:
     """Write the llama as Hugging Face directories are: config, tokenizer, safetensors in two files with an index."""
     from safetensors.numpy import save_file
 
-    weights = llama_weights()
+    weights = llama_weights(shape)
     files = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     place = {name: files[0 if name.startswith("model.layers.0.") else 1] for name in weights}
     for file in files:
@@ -60,28 +78,28 @@ def write_llama(directory: Path) -> None:
     _write_json(directory / "tokenizer_config.json", kind | tokens)
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     _write_json(directory / "generation_config.json", ids)
-    _write_json(directory / "config.json", _llama_config() | ids)
+    _write_json(directory / "config.json", _llama_config(shape) | ids)
 
 
-def write_gguf(directory: Path) -> None:
+def write_gguf(directory: Path, shape: Llama) -> None:
     """Write the same llama as one GGUF file."""
     import gguf
 
-    writer = gguf.GGUFWriter(directory / "tiny-llama.gguf", "llama")
-    writer.add_name("tiny-llama")
+    writer = gguf.GGUFWriter(directory / f"{shape.name}.gguf", "llama")
+    writer.add_name(shape.name)
     writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(HIDDEN)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(INNER)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_rope_dimension_count(HIDDEN // HEADS)
+    writer.add_embedding_length(shape.hidden)
+    writer.add_block_count(shape.layers)
+    writer.add_feed_forward_length(shape.inner)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.heads)
+    writer.add_rope_dimension_count(shape.hidden // shape.heads)
     writer.add_layer_norm_rms_eps(NORM_EPSILON)
     writer.add_vocab_size(VOCABULARY)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     _add_tokenizer(writer)
-    for name, weight in llama_weights().items():
-        writer.add_tensor(_gguf_name(name), _gguf_rows(weight) if name.endswith(_ROTATED) else weight)
+    for name, weight in llama_weights(shape).items():
+        writer.add_tensor(_gguf_name(name), _gguf_rows(weight, shape) if name.endswith(_ROTATED) else weight)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -97,12 +115,12 @@ def write_iris(directory: Path) -> None:
     joblib.dump(LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True)), directory / "model.joblib")
 
 
-def llama_weights() -> Weights:
+def llama_weights(shape: Llama) -> Weights:
     """Return the llama's weights under Hugging Face's names."""
     random = np.random.default_rng(0)
     return {
         name: (random.standard_normal((rows, columns)) * 0.02 if columns else np.ones(rows)).astype(np.float32)
-        for name, rows, columns in _shapes()
+        for name, rows, columns in _shapes(shape)
     }
 
 
@@ -121,27 +139,29 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def _shapes() -> Iterator[tuple[str, int, int]]:
-    yield "model.embed_tokens.weight", VOCABULARY, HIDDEN
-    for layer in range(LAYERS):
+def _shapes(shape: Llama) -> Iterator[tuple[str, int, int]]:
+    """Name, rows and columns of each weight; no columns for a vector."""
+    size = {HIDDEN: shape.hidden, INNER: shape.inner, NONE: 0}
+    yield "model.embed_tokens.weight", VOCABULARY, shape.hidden
+    for layer in range(shape.layers):
         for name, (_, rows, columns) in LAYER.items():
-            yield f"model.layers.{layer}.{name}.weight", rows, columns
-    yield "model.norm.weight", HIDDEN, 0
-    yield "lm_head.weight", VOCABULARY, HIDDEN
+            yield f"model.layers.{layer}.{name}.weight", size[rows], size[columns]
+    yield "model.norm.weight", shape.hidden, 0
+    yield "lm_head.weight", VOCABULARY, shape.hidden
 
 
-def _llama_config() -> dict[str, Any]:
+def _llama_config(shape: Llama) -> dict[str, Any]:
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "torch_dtype": "float32",
         "vocab_size": VOCABULARY,
-        "hidden_size": HIDDEN,
-        "intermediate_size": INNER,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "num_key_value_heads": HEADS,
-        "head_dim": HIDDEN // HEADS,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.inner,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.heads,
+        "head_dim": shape.hidden // shape.heads,
         "max_position_embeddings": CONTEXT,
         "rms_norm_eps": NORM_EPSILON,
         "rope_theta": 10000.0,
@@ -176,14 +196,24 @@ def _gguf_name(name: str) -> str:
     return f"blk.{layer}.{LAYER[rest][0]}.weight"
 
 
-def _gguf_rows(weight: Any) -> Any:
+def _gguf_rows(weight: Any, shape: Llama) -> Any:
     """Order the rows for llama.cpp, which rotates neighbouring pairs where Hugging Face rotates halves of a head."""
-    return weight.reshape(HEADS, 2, HIDDEN // HEADS // 2, HIDDEN).swapaxes(1, 2).reshape(weight.shape)
+    halves = weight.reshape(shape.heads, 2, shape.hidden // shape.heads // 2, shape.hidden)
+    return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
+def main() -> None:
+    kind, directory = sys.argv[1], Path(sys.argv[2])
+    if kind == "iris":
+        write_iris(directory)
+        return
+    form, _, size = kind.partition("-")
+    {"llama": write_llama, "gguf": write_gguf}[form](directory, SMALL if size else TINY)
+
+
 if __name__ == "__main__":
-    {"llama": write_llama, "gguf": write_gguf, "iris": write_iris}[sys.argv[1]](Path(sys.argv[2]))
+    main()
