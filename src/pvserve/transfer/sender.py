@@ -183,9 +183,9 @@ class Sender:
 def packs(entries: Sequence[Found], numbers: Sequence[int]) -> list[list[int]]:
     """Small files in packs that one buffer holds."""
     found: list[list[int]] = []
-    size = PACK_BYTES
+    size = 0
     for number in numbers:
-        if size + entries[number].size > PACK_BYTES or len(found[-1]) == PACK_FILES:
+        if not found or size + entries[number].size > PACK_BYTES or len(found[-1]) == PACK_FILES:
             found.append([])
             size = 0
         found[-1].append(number)
