@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from pvserve.cluster import Cluster
-
 from tests.cluster.offers import image, make_namespace
+
 from . import gguf, scenes
 from .scenes import claim, service
 from .stage import Stage, created
@@ -60,7 +60,7 @@ def stage(any_cluster: Cluster, busybox: str, run_id: str) -> Iterator[Stage]:
 
 def _services(tainted: str) -> list[scenes.Object]:
     gpu = {**scenes.SMALL, "limits": {"nvidia.com/gpu": "1"}}
-    huge = {"requests": {"memory": "9000Gi"}}
+    huge = {"requests": {"cpu": "5m", "memory": "9000Gi"}, "limits": {"memory": "9000Gi"}}
     small = {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "16Mi"}}
     scratch = {"volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Mi"}}]}
     probe = {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1}

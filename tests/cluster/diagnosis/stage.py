@@ -15,7 +15,6 @@ from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
 from pvserve.diagnose import Finding, Verdict, findings, judge
 from pvserve.facts import Object, name
-
 from tests.cluster.offers import until
 
 SECONDS = 90.0
