@@ -1,4 +1,4 @@
-"""What cannot work is refused before anything changes: one sentence, a stable reason, a remedy, a documented exit code."""
+"""What cannot work is refused before anything changes: one sentence, a stable reason, a remedy, a documented code."""
 
 from __future__ import annotations
 
