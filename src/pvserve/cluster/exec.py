@@ -147,7 +147,11 @@ def open_exec(transport: Transport, pod: str, namespace: str, container: str, ar
 
 
 def run(stream: ExecStream, stdin: bytes, timeout: float) -> Result:
-    """Feeds `stdin`, collects all output. Raises TimedOut; the command may then still run."""
+    """Feeds `stdin`, collects all output. Raises TimedOut; the command may then still run.
+
+    A command that ends with more than a pipe of `stdin` unread (64 KiB) often times out too: containerd then does not
+    say that it ended (seen on 2.x, with kubectl as well).
+    """
     deadline = time.monotonic() + timeout
     collected = {STDOUT: bytearray(), STDERR: bytearray()}
     feeder = threading.Thread(target=_feed, args=(stream, stdin), daemon=True)
