@@ -12,20 +12,22 @@ from pathlib import Path
 
 from bed import control_plane, node, processes, services
 from bed.errors import BedError
-from bed.settings import ADDRESS, KSERVE_WEBHOOK_PORT, ODH_WEBHOOK_PORT, Settings
+from bed.settings import ADDRESS, KSERVE_WEBHOOK_PORT, ODH_WEBHOOK_PORT, SCC_WEBHOOK_PORT, Settings
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """A stand-in that serves webhooks: its package and port."""
+    """A stand-in that serves webhooks: its package and port, and whether `--kserve none` leaves it out."""
 
     package: str
     port: int
+    of_kserve: bool
 
 
 EMULATORS = {
-    "kserve-emulator": Emulator("bed.kserve_emulator", KSERVE_WEBHOOK_PORT),
-    "odh-webhook": Emulator("bed.odh_webhook", ODH_WEBHOOK_PORT),
+    "kserve-emulator": Emulator("bed.kserve_emulator", KSERVE_WEBHOOK_PORT, of_kserve=True),
+    "odh-webhook": Emulator("bed.odh_webhook", ODH_WEBHOOK_PORT, of_kserve=True),
+    "scc-webhook": Emulator("bed.scc_webhook", SCC_WEBHOOK_PORT, of_kserve=False),
 }
 # In the order they start; they end the other way round.
 COMPONENTS = (
@@ -51,7 +53,8 @@ def kserve_of(bed: Settings) -> str:
 
 def expected(bed: Settings) -> list[str]:
     """The components that this bed has."""
-    return [name for name in COMPONENTS if name not in EMULATORS or kserve_of(bed) == "emulator"]
+    without = kserve_of(bed) != "emulator"
+    return [name for name in COMPONENTS if not (without and name in EMULATORS and EMULATORS[name].of_kserve)]
 
 
 def start(bed: Settings, name: str, here: node.Node, binary: dict[str, Path]) -> None:

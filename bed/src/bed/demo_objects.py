@@ -38,9 +38,11 @@ SERVERS = {
 
 
 def namespace(name: str) -> Object:
-    """A data science project."""
-    labels = {"opendatahub.io/dashboard": "true"}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    """A data science project, as OpenShift has them: pods get these ids and are restricted."""
+    labels = {"opendatahub.io/dashboard": "true", "pod-security.kubernetes.io/enforce": "restricted"}
+    ids = {f"openshift.io/sa.scc.{what}": "1000770000/10000" for what in ("uid-range", "supplemental-groups")}
+    metadata = {"name": name, "labels": labels, "annotations": ids}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def connection(project: str, bucket: Bucket) -> Object:

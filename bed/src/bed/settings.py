@@ -31,6 +31,7 @@ DNS_READY_PORT = 10054
 S3_PORT = 7070
 KSERVE_WEBHOOK_PORT = 19443
 ODH_WEBHOOK_PORT = 19444
+SCC_WEBHOOK_PORT = 19445
 
 PORTS = {
     "kube-apiserver": (ADDRESS, API_PORT),
@@ -47,6 +48,7 @@ PORTS = {
     "versitygw": (ADDRESS, S3_PORT),
     "kserve-emulator": (ADDRESS, KSERVE_WEBHOOK_PORT),
     "odh-webhook": (ADDRESS, ODH_WEBHOOK_PORT),
+    "scc-webhook": (ADDRESS, SCC_WEBHOOK_PORT),
 }
 
 NODE = "node1"
