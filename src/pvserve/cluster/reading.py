@@ -58,12 +58,14 @@ def read_facts(cluster: Cluster, query: FactsQuery) -> Facts:
         runtime = pool.submit(_origin_runtime, cluster, query, origin)
         connection = pool.submit(_connection, cluster, start)
         pods = pool.submit(_runtime_pods, cluster, origin)
-        claimed = pool.submit(_claim, cluster, query, claim, classes)
+        claimed = pool.submit(_claim, cluster, query, query.claim, claim, classes)
+        source = pool.submit(_source, cluster, query, first.source.result(), classes)
         return Facts(
             server_version=first.version.result(),
             namespace=NamespaceFacts(query.namespace, first.namespace.result()),
             kserve=first.kserve.result(),
             claim=claimed.result(),
+            source=source.result(),
             storage_classes=classes,
             origin_service=origin,
             origin_runtime=runtime.result(),
@@ -84,6 +86,7 @@ class _First:
 
         origin_namespace, origin_name = query.origin or ("", "")
         self.claim = find(CLAIM, query.claim, query.namespace)
+        self.source = find(CLAIM, query.source_claim, query.namespace)
         self.origin = find(SERVICE, origin_name, origin_namespace)
         self.service = find(SERVICE, query.service, query.namespace)
         self.classes = pool.submit(cluster.find_all, *STORAGE_CLASS)
@@ -105,22 +108,30 @@ def _readable(read: Callable[[], T]) -> T | Unknown:
         return as_unknown(error)
 
 
-def _claim(cluster: Cluster, query: FactsQuery, claim: Found, classes: tuple[Object, ...] | Unknown) -> ClaimFacts:
+def _source(
+    cluster: Cluster, query: FactsQuery, claim: Found, classes: tuple[Object, ...] | Unknown
+) -> ClaimFacts | None:
+    return _claim(cluster, query, query.source_claim, claim, classes) if query.source_claim else None
+
+
+def _claim(
+    cluster: Cluster, query: FactsQuery, wanted: str, claim: Found, classes: tuple[Object, ...] | Unknown
+) -> ClaimFacts:
     if isinstance(claim, Unknown):
-        return ClaimFacts(query.claim, claim, claim, claim, claim, claim, claim)
+        return ClaimFacts(wanted, claim, claim, claim, claim, claim, claim)
     if claim is None:
-        return ClaimFacts(query.claim, None, elsewhere=_elsewhere(cluster, query))
+        return ClaimFacts(wanted, None, elsewhere=_elsewhere(cluster, query, wanted))
     spec: Any = claim["spec"]
     pods = cluster.find_all("v1", "Pod", query.namespace)
-    held = pods if isinstance(pods, Unknown) else holders(pods, query.claim)
+    held = pods if isinstance(pods, Unknown) else holders(pods, wanted)
     return ClaimFacts(
-        query.claim,
+        wanted,
         claim,
         volume=_find(cluster, ("v1", "PersistentVolume"), spec.get("volumeName") or "", ""),
         storage_class=_class(cluster, spec.get("storageClassName") or "", classes),
         holders=held,
         elsewhere=Unknown("the claim is here, so nobody looked elsewhere"),
-        free_bytes=_free_bytes(cluster, query, held),
+        free_bytes=_free_bytes(cluster, query.namespace, wanted, held),
     )
 
 
@@ -130,17 +141,17 @@ def _class(cluster: Cluster, wanted: str, classes: tuple[Object, ...] | Unknown)
     return next((item for item in classes if name(item) == wanted), None)
 
 
-def _elsewhere(cluster: Cluster, query: FactsQuery) -> tuple[str, ...] | Unknown:
+def _elsewhere(cluster: Cluster, query: FactsQuery, wanted: str) -> tuple[str, ...] | Unknown:
     """Other namespaces with a claim of this name: a claim cannot be mounted from there."""
-    if not query.claim:
+    if not wanted:
         return ()
-    found = cluster.find_all(*CLAIM, field_selector=f"metadata.name={query.claim}")
+    found = cluster.find_all(*CLAIM, field_selector=f"metadata.name={wanted}")
     if isinstance(found, Unknown):
         return found
     return tuple(sorted(namespace(claim) for claim in found if namespace(claim) != query.namespace))
 
 
-def _free_bytes(cluster: Cluster, query: FactsQuery, held: tuple[Holder, ...] | Unknown) -> int | Unknown:
+def _free_bytes(cluster: Cluster, where: str, claim: str, held: tuple[Holder, ...] | Unknown) -> int | Unknown:
     """As the kubelet of a pod that mounts the claim says; nothing is run in anybody's pod."""
     if isinstance(held, Unknown):
         return held
@@ -150,7 +161,7 @@ def _free_bytes(cluster: Cluster, query: FactsQuery, held: tuple[Holder, ...] | 
     answer = cluster.raw("GET", f"/api/v1/nodes/{node}/proxy/stats/summary")
     if answer.status == 403:
         return Unknown("kubelet statistics need the right to get nodes/proxy", "forbidden")
-    free = free_bytes(answer.json(), query.namespace, query.claim) if answer.status == 200 else None
+    free = free_bytes(answer.json(), where, claim) if answer.status == 200 else None
     return Unknown(f"the kubelet of {node} says nothing about the claim") if free is None else free
 
 

@@ -23,6 +23,7 @@ class FactsQuery:
 
     namespace: str
     claim: str = ""
+    source_claim: str = ""  # the claim that the model lies on, where it is to be copied from there
     service: str = ""  # the InferenceService to be
     runtime: str = ""  # the ServingRuntime to be
     origin: tuple[str, str] | None = None

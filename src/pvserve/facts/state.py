@@ -92,6 +92,7 @@ class Facts:
     namespace: NamespaceFacts
     kserve: KServeFacts
     claim: ClaimFacts
+    source: ClaimFacts | None = None  # the claim that the model is copied from
     storage_classes: tuple[Object, ...] | Unknown = ()
     origin_service: Object | Unknown | None = None  # --from: the service to start from
     origin_runtime: Object | Unknown | None = None  # the (Cluster)ServingRuntime it names

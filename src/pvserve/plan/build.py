@@ -9,12 +9,13 @@ from collections.abc import Collection
 
 from pvserve.facts import Facts, Unknown
 from pvserve.model import Listing, Manifest
-from pvserve.plan.loading import load_part
+from pvserve.plan.loading import load_part, source_part
 from pvserve.plan.part import Part, refused
 from pvserve.plan.query import uses_of
 from pvserve.plan.retain import Keeping
 from pvserve.plan.rights import required, role_text
 from pvserve.plan.serving import serve_part
+from pvserve.plan.source import Source, is_place, of_directory, of_place
 from pvserve.plan.steps import Load, NotDone, Plan, Refusal
 from pvserve.plan.volume import claim_part
 from pvserve.spec.model import ModelSpec
@@ -68,17 +69,23 @@ def _whole(
     goals: Collection[str],
     path: str,
 ) -> Part:
-    load = "load" in goals and listing is not None
-    keeping: Keeping = claim_part(spec, facts, listing, load=load)
+    source = _source(spec, facts, listing, content) if "load" in goals else None
+    keeping: Keeping = claim_part(spec, facts, source)
     if keeping.before.refusals:
         return keeping.before
-    loading = load_part(spec, facts, listing, content, path) if load and listing is not None else Part()
+    loading = source_part(facts, source) + load_part(spec, facts, source, path) if source is not None else Part()
     part = keeping.before + loading + keeping.after
     if "serve" not in goals:
         return part
     loads = any(isinstance(step, Load) for step in loading.steps)
     uri = str(Place(spec.claim.name, path))
     return part + serve_part(spec, facts, uri, loads=loads)
+
+
+def _source(spec: ModelSpec, facts: Facts, listing: Listing | None, content: Manifest | None) -> Source | None:
+    if listing is not None:
+        return of_directory(listing, content)
+    return of_place(spec.model, facts) if spec.model and is_place(spec.model) else None
 
 
 def _rights(spec: ModelSpec, facts: Facts, goals: Collection[str], changing: bool) -> Part:

@@ -13,6 +13,7 @@ from pvserve.facts import Object
 
 CONTAINER = "pvserve"
 MOUNT = "/claim"
+SOURCE = "/source"
 HEARD = "/tmp/pvserve-heard"  # noqa: S108 - in the pod; the agent touches it while its client lives
 UNHEARD_SECONDS = 300
 MEMORY = "512Mi"  # 256 MiB for the agent, the rest for page cache that the kernel has not yet let go
@@ -106,9 +107,11 @@ def loader_pod(  # noqa: PLR0913 - one value per thing that a pod is given
         {"name": "claim", "mountPath": MOUNT, "readOnly": read_only},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - in the pod
     ]
-    if source_claim is not None:
+    if source_claim == claim:  # a pod that names one claim twice is not mounted by every driver
+        mounts.append({"name": "claim", "mountPath": SOURCE, "readOnly": True})
+    elif source_claim is not None:
         volumes.append({"name": "source", "persistentVolumeClaim": {"claimName": source_claim, "readOnly": True}})
-        mounts.append({"name": "source", "mountPath": "/source", "readOnly": True})
+        mounts.append({"name": "source", "mountPath": SOURCE, "readOnly": True})
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

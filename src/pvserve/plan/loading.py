@@ -9,14 +9,14 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from pvserve.facts import Facts, Object, Unknown, known
-from pvserve.model import Listing, Manifest, manifest_digest
+from pvserve.facts import ClaimFacts, Facts, Object, Unknown, known
 from pvserve.plan.claim import access_modes, recorded_models
 from pvserve.plan.edit_runtime import serving_image
 from pvserve.plan.edit_service import placement_of
 from pvserve.plan.loader import loader_identity, loader_pod
-from pvserve.plan.part import Part, refused
+from pvserve.plan.part import Part, refused, unreadable
 from pvserve.plan.rights import rights_of
+from pvserve.plan.source import Source
 from pvserve.plan.steps import Load
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.place import Place
@@ -24,10 +24,10 @@ from pvserve.spec.place import Place
 LOADER_LABEL = "pvserve.io/loader"
 
 
-def load_part(spec: ModelSpec, facts: Facts, listing: Listing, content: Manifest | None, path: str) -> Part:
-    """The load step, or that the model is there; `content` is what the directory holds, where that is known."""
+def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
+    """The load step, or that the model is there."""
     place = Place(spec.claim.name, path)
-    digest = manifest_digest(content) if content is not None else ""
+    digest = source.digest
     claim = facts.claim.object if isinstance(facts.claim.object, dict) else None
     recorded = recorded_models(claim).get(path, {}).get("manifest", "")
     if digest and recorded == digest:
@@ -44,30 +44,25 @@ def load_part(spec: ModelSpec, facts: Facts, listing: Listing, content: Manifest
         return refused("NoLoaderImage", f"no image is known for the loader pod: {why}", "name one with --image")
     step = Load(
         "load",
-        f"load {listing.name or listing.root.name} to {place}",
-        source=str(listing.root),
+        f"load {source.name} to {place}",
+        source=source.words,
         claim=spec.claim.name,
         path=path,
-        pod=_pod(spec, facts, image, place),
-        bytes=listing.bytes,
-        files=len(listing.entries),
-        fingerprint=listing.fingerprint,
+        pod=_pod(spec, facts, image, place, source),
+        bytes=source.bytes,
+        files=source.files,
+        fingerprint=source.fingerprint,
         manifest_digest=digest,
         via=spec.loader.via,
         replace=spec.loader.replace,
-        include=listing.include,
-        exclude=listing.exclude,
+        include=source.include,
+        exclude=source.exclude,
+        source_claim=source.place.claim if source.place else "",
+        source_path=source.place.path if source.place else "",
         why=why,
         rights=rights_of("load", facts.namespace.name),
     )
-    return Part(steps=(step,), notes=(*_left_out(listing), *listing.notes))
-
-
-def _left_out(listing: Listing) -> tuple[str, ...]:
-    if not listing.left_out:
-        return ()
-    shown = ", ".join(listing.left_out[:5]) + (f" and {len(listing.left_out) - 5} more" if listing.left_out[5:] else "")
-    return (f"left out of the model directory: {shown}",)
+    return Part(steps=(step,), notes=source.notes)
 
 
 def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
@@ -82,7 +77,7 @@ def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
     return image_or_unknown, "the loader's image is KServe's storage initializer, which the cluster has"
 
 
-def _pod(spec: ModelSpec, facts: Facts, image: str, place: Place) -> Mapping[str, Any]:
+def _pod(spec: ModelSpec, facts: Facts, image: str, place: Place, source: Source) -> Mapping[str, Any]:
     origin, runtime = _object(facts.origin_service), _object(facts.origin_runtime)
     selector, tolerations = placement_of(origin, runtime)
     pods = known(facts.runtime_pods, ())
@@ -96,17 +91,43 @@ def _pod(spec: ModelSpec, facts: Facts, image: str, place: Place) -> Mapping[str
         node_name=_node(facts),
         node_selector=selector,
         tolerations=tolerations,
+        source_claim=source.place.claim if source.place else None,
         labels={LOADER_LABEL: hashlib.sha256(str(place).encode()).hexdigest()[:20]},
     )
 
 
 def _node(facts: Facts) -> str | None:
     """The node that a ReadWriteOnce claim is mounted on: nobody else can mount it."""
-    claim = facts.claim.object
+    return _held_on(facts.claim) or (_held_on(facts.source) if facts.source is not None else None)
+
+
+def _held_on(facts: ClaimFacts) -> str | None:
+    claim = facts.object
     if not isinstance(claim, dict) or set(access_modes(claim)) & {"ReadWriteMany", "ReadOnlyMany"}:
         return None
-    nodes = [holder.node for holder in known(facts.claim.holders, ()) if holder.node and not holder.made_by_pvserve]
+    nodes = [holder.node for holder in known(facts.holders, ()) if holder.node and not holder.made_by_pvserve]
     return nodes[0] if nodes else None
+
+
+def source_part(facts: Facts, source: Source) -> Part:
+    """What stands in the way of mounting the claim that the model lies on; nothing for a directory of this machine."""
+    if source.place is None or facts.source is None:
+        return Part()
+    claim, where = source.place.claim, facts.namespace.name
+    if isinstance(facts.source.object, Unknown):
+        return unreadable(f"claim {claim}", facts.source.object)
+    if facts.source.object is None:
+        message = f"claim {claim}, which the model should lie on, does not exist in namespace {where}"
+        return refused("NoSuchClaim", message, f"kubectl get pvc -n {where}")
+    here, there = _held_on(facts.claim), _held_on(facts.source)
+    if here and there and here != there:
+        return refused(
+            "ClaimsApart",
+            f"claim {facts.claim.name} is mounted on node {here} and claim {claim} on node {there}, each by one node "
+            "at a time: no pod can mount both",
+            f"end the pod that mounts claim {claim}, then run the same command again",
+        )
+    return Part()
 
 
 def _object(found: Object | Unknown | None) -> Object | None:

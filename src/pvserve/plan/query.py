@@ -10,8 +10,10 @@ from collections.abc import Collection
 from pvserve.facts import FactsQuery
 from pvserve.plan.retain import MAKE_CLASS, PATCH_VOLUME
 from pvserve.plan.rights import Use, required
+from pvserve.plan.source import is_place
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.names import split_origin
+from pvserve.spec.place import parse_place
 
 
 def uses_of(spec: ModelSpec, goals: Collection[str]) -> tuple[Use, ...]:
@@ -32,6 +34,7 @@ def facts_query(spec: ModelSpec, goals: Collection[str], namespace: str) -> Fact
     return FactsQuery(
         namespace=where,
         claim=spec.claim.name,
+        source_claim=parse_place(spec.model).claim if "load" in goals and spec.model and is_place(spec.model) else "",
         service=spec.name if serve else "",
         runtime=spec.name if serve and not spec.in_place else "",
         origin=_origin(spec, where) if serve else None,

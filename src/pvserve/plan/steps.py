@@ -86,6 +86,8 @@ class Load:
     replace: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    source_claim: str = ""  # the pod mounts it beside the target: no byte crosses the network
+    source_path: str = ""
     why: str = ""
     rights: tuple[Right, ...] = ()
 

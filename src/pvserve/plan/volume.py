@@ -10,27 +10,27 @@ from collections.abc import Sequence
 
 from pvserve.facts import ClaimFacts, Facts, Holder, Object, Unknown, known, name
 from pvserve.facts.objects import ObjectKey
-from pvserve.model import Listing
 from pvserve.plan.claim import access_modes, is_bound, new_claim
 from pvserve.plan.diff import changes
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.retain import Keeping, keep_existing, keep_new
 from pvserve.plan.rights import rights_of
 from pvserve.plan.sizing import access_mode, claim_bytes, claim_size, default_class, fits
+from pvserve.plan.source import Source
 from pvserve.plan.steps import ApplyObject
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.quantity import parse_quantity, round_up
 
 
-def claim_part(spec: ModelSpec, facts: Facts, listing: Listing | None, *, load: bool) -> Keeping:
-    """Steps before the load (class, claim) and after it (Retain on the volume); `load` = bytes are to come."""
+def claim_part(spec: ModelSpec, facts: Facts, source: Source | None) -> Keeping:
+    """Steps before the load (class, claim) and after it (Retain on the volume); no `source`: no bytes are to come."""
     claim = facts.claim
     if isinstance(claim.object, Unknown):
         return Keeping(unreadable(f"claim {claim.name}", claim.object))
     if claim.object is None:
-        return _new(spec, facts, listing) if load else Keeping(_no_such_claim(spec, facts))
-    found = _existing(spec, facts.namespace.name, claim, claim.object, listing if load else None)
-    return found if found.before.refusals or not load else found + keep_existing(spec, facts, claim.object)
+        return _new(spec, facts, source) if source is not None else Keeping(_no_such_claim(spec, facts))
+    found = _existing(spec, facts.namespace.name, claim, claim.object, source)
+    return found if found.before.refusals or source is None else found + keep_existing(spec, facts, claim.object)
 
 
 def _key(spec: ModelSpec, namespace: str) -> ObjectKey:
@@ -56,8 +56,8 @@ def _no_such_claim(spec: ModelSpec, facts: Facts) -> Part:
     )
 
 
-def _existing(spec: ModelSpec, namespace: str, claim: ClaimFacts, live: Object, listing: Listing | None) -> Keeping:
-    bad = _unusable(claim, live, listing, namespace)
+def _existing(spec: ModelSpec, namespace: str, claim: ClaimFacts, live: Object, source: Source | None) -> Keeping:
+    bad = _unusable(claim, live, source, namespace)
     if bad is not None:
         return Keeping(bad)
     modes = access_modes(live)
@@ -69,7 +69,7 @@ def _existing(spec: ModelSpec, namespace: str, claim: ClaimFacts, live: Object, 
     return Keeping(part + assume(live, _key(spec, namespace), whole=False))
 
 
-def _unusable(claim: ClaimFacts, live: Object, listing: Listing | None, namespace: str) -> Part | None:
+def _unusable(claim: ClaimFacts, live: Object, source: Source | None, namespace: str) -> Part | None:
     """Why nothing can be loaded to this claim or served from it."""
     title = f"claim {claim.name}"
     if live["metadata"].get("deletionTimestamp"):
@@ -83,7 +83,7 @@ def _unusable(claim: ClaimFacts, live: Object, listing: Listing | None, namespac
         return refused(
             "NoSuchClass", f"{title} waits for class {wanted}, which does not exist", "kubectl get storageclass"
         )
-    if listing is None:
+    if source is None:
         return None
     modes = access_modes(live)
     if modes == ("ReadOnlyMany",):
@@ -91,7 +91,7 @@ def _unusable(claim: ClaimFacts, live: Object, listing: Listing | None, namespac
     foreign = [holder for holder in known(claim.holders, ()) if not holder.made_by_pvserve]
     if modes == ("ReadWriteOncePod",) and foreign:
         return _held(title, foreign[0])
-    return _too_small(claim, live, listing, namespace)
+    return _too_small(claim, live, source, namespace)
 
 
 def _held(title: str, holder: Holder) -> Part:
@@ -105,18 +105,18 @@ def _held(title: str, holder: Holder) -> Part:
     )
 
 
-def _too_small(claim: ClaimFacts, live: Object, listing: Listing, namespace: str) -> Part | None:
+def _too_small(claim: ClaimFacts, live: Object, source: Source, namespace: str) -> Part | None:
     """Only what can never fit; what else lies on the volume is looked at by the loader, before the first byte."""
     text = str(((live.get("status") or {}).get("capacity") or {}).get("storage", ""))
-    if not text or fits(listing.bytes, len(listing.entries), parse_quantity(text)):
+    if not text or fits(source.bytes, source.files, parse_quantity(text)):
         return None
-    size = round_up(claim_bytes(listing.bytes, len(listing.entries)))
+    size = round_up(claim_bytes(source.bytes, source.files))
     patch = json.dumps({"spec": {"resources": {"requests": {"storage": size}}}})
     grow = f"kubectl patch pvc {claim.name} -n {namespace} --type merge -p '{patch}'"
     allowed = isinstance(claim.storage_class, dict) and claim.storage_class.get("allowVolumeExpansion")
     return refused(
         "ClaimTooSmall",
-        f"claim {claim.name} has {text}, and the model has {listing.bytes} bytes in {len(listing.entries)} files: "
+        f"claim {claim.name} has {text}, and the model has {source.bytes} bytes in {source.files} files: "
         f"{size} would do",
         grow if allowed else f"the class of {claim.name} does not allow expansion: name a new claim with --claim",
     )
@@ -133,7 +133,7 @@ def _asked_otherwise(spec: ModelSpec, live: Object, modes: Sequence[str]) -> lis
     return out
 
 
-def _new(spec: ModelSpec, facts: Facts, listing: Listing | None) -> Keeping:
+def _new(spec: ModelSpec, facts: Facts, source: Source) -> Keeping:
     chosen, why = _class(spec, facts)
     if isinstance(chosen, Part):
         return Keeping(chosen)
@@ -144,7 +144,7 @@ def _new(spec: ModelSpec, facts: Facts, listing: Listing | None) -> Keeping:
     mode, mode_why = access_mode(chosen)
     if spec.claim.access_mode:
         mode, mode_why = spec.claim.access_mode, "it was asked for"
-    size, content = spec.claim.size, (listing.bytes, len(listing.entries)) if listing else (0, 0)
+    size, content = spec.claim.size, (source.bytes, source.files)
     if size and not fits(*content, parse_quantity(size)):
         needed = claim_size(*content)
         message = f"a claim of {size} cannot hold the model's {content[0]} bytes: {needed} would do"
