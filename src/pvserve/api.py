@@ -17,6 +17,7 @@ from pvserve.diagnose import Finding, ObjectLine, findings, judge
 from pvserve.errors import PvserveError, Temporary
 from pvserve.events import Listener, silent
 from pvserve.facts import Object, Unknown
+from pvserve.facts import name as name_of
 from pvserve.inventory import ClaimRow, inventory
 from pvserve.model import Listing, check_weights, known_manifest, refusal
 from pvserve.model import listing as list_directory
@@ -145,6 +146,11 @@ def rollback(name: str, cluster: Cluster) -> Planned:
 def diagnose(name: str, cluster: Cluster) -> tuple[Finding, ...]:
     """What is wrong with a service, most causal first."""
     return findings(read_evidence(cluster, cluster.namespace, name))
+
+
+def services(cluster: Cluster) -> tuple[str, ...]:
+    """The names of all services of the cluster's namespace."""
+    return tuple(sorted(name_of(item) for item in cluster.list(*ISVC, cluster.namespace)))
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
-from pvserve.cli.options import Shared, cluster_options
+from pvserve.cli.options import Shared, checked_name, cluster_options
+
+if TYPE_CHECKING:
+    from pvserve.diagnose import Finding
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @cluster_options
-def command(shared: Shared, name: str) -> int:
-    """Say what is wrong with service NAME: cause, evidence, remedy. Exits with 1 when something is."""
+def command(shared: Shared, name: str | None) -> int:
+    """Say what is wrong with service NAME, or with all of the namespace: cause, evidence, remedy.
+
+    Exits with 0 when they are Ready, 1 when one is not, 10 when something could not be read.
+    """
+    if name is not None:
+        checked_name(name, "NAME")
     from pvserve import api
     from pvserve.show.findings import findings_text
     from pvserve.show.words import colours
 
-    found = api.diagnose(name, shared.connect())
-    text = findings_text(name, found, colour=colours(sys.stdout))
-    shared.print({"service": name, "findings": [asdict(item) for item in found]}, text)
-    return 1 if any(item.severity == "fail" for item in found) else 0
+    cluster = shared.connect()
+    found = {each: api.diagnose(each, cluster) for each in ([name] if name else api.services(cluster))}
+    texts = [findings_text(each, findings, colour=colours(sys.stdout)) for each, findings in found.items()]
+    text = "\n".join(texts) or f"namespace {cluster.namespace} has no InferenceService\n"
+    rows = [{"service": each, "findings": [asdict(item) for item in findings]} for each, findings in found.items()]
+    shared.print({"services": rows}, text)
+    return max((_exit_code(findings) for findings in found.values()), key=(0, 10, 1).index, default=0)
+
+
+def _exit_code(findings: tuple[Finding, ...]) -> int:
+    """docs/exit-codes.md: never 0 when something is unknown."""
+    codes = {item.code for item in findings}
+    if "Healthy" not in codes:
+        return 1
+    return 10 if "NotReadable" in codes else 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 
 import click
 
-from pvserve.cli.options import Shared, cluster_options
+from pvserve.cli.options import Shared, checked_name, cluster_options
 
 
 @click.command()
@@ -14,14 +15,12 @@ from pvserve.cli.options import Shared, cluster_options
 @cluster_options
 def command(shared: Shared, name: str) -> int:
     """Show service NAME: whether it is Ready, its objects and their states, its claim. Exits with 1 when not Ready."""
+    checked_name(name, "NAME")
     from pvserve import api
-    from pvserve.show.words import clean
+    from pvserve.show.status import status_text
+    from pvserve.show.words import colours
 
     state = api.status(name, shared.connect())
-    lines = [f"{name}: {'Ready' if state.ready else 'not Ready'}", f"  served from {state.uri or 'unknown'}"]
-    lines += [f"  {line.object}: {line.state} {line.reason}".rstrip() for line in state.lines]
-    if not state.ready:
-        lines.append(f"  -> pvserve doctor {name}")
-    text = "\n".join(clean(line) for line in lines) + "\n"
+    text = status_text(name, state.ready, state.uri, state.lines, colour=colours(sys.stdout))
     shared.print({"service": name, **asdict(state)}, text)
     return 0 if state.ready else 1

@@ -22,7 +22,7 @@ from pvserve.errors import PvserveError, Temporary
 from pvserve.facts import Object, Unknown, known, name, namespace
 
 PARALLEL = 8  # requests at a time
-LOG_LINES = 40
+LOG_LINES = 100  # MLServer shuts down for 30 lines after it has said why
 MOST_LOGS = 6
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 E = TypeVar("E", bound=PodEvidence)

@@ -1,8 +1,8 @@
 """What the last lines of a model server that died mean.
 
-Owns the patterns, taken from servers' real output. A line that matches none means nothing: it is only shown.
-Sources: llama.cpp (src/llama-model-loader.cpp, ggml/src/gguf.cpp), safetensors (SafetensorError), vLLM and
-transformers (config.json look-up), MLServer (mlserver-sklearn, joblib), PyTorch, huggingface_hub, libc strerror.
+Owns the patterns, taken from servers' real output (tests/unit/diagnose/logs). A log that matches none means nothing:
+it is only shown. Each pattern must name the model or be said by a loader of models only, so that a missing library or
+a wrong argument is not called a missing or corrupt model.
 """
 
 from __future__ import annotations
@@ -11,64 +11,67 @@ import re
 from collections.abc import Iterator
 
 SHOWN_LINES = 10
+_FILE = r"/mnt/(?:models|pvc)|\.(?:gguf|safetensors|joblib|bin|pt|onnx|pkl)\b"
 
 # In causal order within one log: the first that matches anywhere decides.
 PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("GpuMemory", re.compile(r"CUDA out of memory|No available memory for the cache blocks|HIP out of memory", re.I)),
-    (
-        "ModelUnreadable",
-        re.compile(r"(?=.*(Permission denied|PermissionError))(?=.*(/mnt/|model|\.gguf|\.safetensors))"),
-    ),
-    ("ModelReadOnly", re.compile(r"Read-only file system", re.I)),
+    # PyTorch; vLLM v1/core/kv_cache_utils.py
+    ("GpuMemory", re.compile(r"(?:CUDA|HIP) out of memory|No available memory for the cache blocks", re.I)),
+    # strerror(EACCES), by whatever server
+    ("ModelUnreadable", re.compile(rf"(?=.*(?:Permission denied))(?=.*(?:{_FILE})).*")),
+    ("ModelReadOnly", re.compile(r"Read-only file system")),  # strerror(EROFS)
     (
         "ModelCorrupt",
         re.compile(
-            r"tensor '[^']*' data is not within the file bounds|model is corrupted or incomplete"
-            r"|SafetensorError|invalid header|HeaderTooLarge|MetadataIncompleteBuffer|InvalidHeaderDeserialization"
-            r"|gguf_init_from_file\S*: (failed to read|unexpectedly reached the end)|failed to read (tensor|key-value)"
-            r"|failed to seek to beginning of data section"
-            r"|unexpectedly reached end of file|PytorchStreamReader failed|UnpicklingError|pickle data was truncated"
-            r"|EOFError|zlib\.error|invalid load key|JSONDecodeError",
-            re.I,
+            # llama.cpp src/llama-model-loader.h, ggml/src/gguf.cpp
+            r"data is not within the file bounds|gguf_init_from_\w+: (?:failed to (?:read|seek)|unexpectedly)"
+            # safetensors src/tensor.rs, as Python shows it
+            r"|SafetensorError|MetadataIncompleteBuffer|HeaderTooLarge|HeaderTooSmall|InvalidHeaderDeserialization"
+            # PyTorch's and Python's pickles, joblib
+            r"|PytorchStreamReader failed|UnpicklingError|pickle data was truncated|pickle\.py.*\n(?:.*\n)?.*EOFError"
+            r"|(?:numpy_pickle|pickle)\.py.*\n(?:.*\n){0,6}(?:KeyError|IndexError|ValueError|zlib\.error|lzma\.LZMAError)",
         ),
     ),
     (
         "ModelNotForRuntime",
         re.compile(
-            r"invalid magic characters?|unknown model architecture|is not supported for now"
-            r"|Model architectures? .* (are|is) not supported|does not recognize this architecture"
-            r"|Unrecognized model in|Should have a `?model_type`? key|unknown \(model\) architecture",
-            re.I,
+            # ggml/src/gguf.cpp, llama.cpp src/llama-model.cpp
+            r"gguf_init_from_\w+: invalid magic|unknown model architecture"
+            # vLLM model_executor/models/registry.py; transformers models/auto
+            r"|Model architectures .* are not supported|does not recognize this architecture"
+            r"|Unrecognized model in|Should have a `?model_type`? key",
         ),
     ),
     (
         "ModelMissing",
         re.compile(
-            r"No such file or directory|\bno \S*\.(gguf|safetensors|bin|joblib)\b.{0,20}\b(in|under|at|below)\b"
-            r"|does not appear to have a file named config\.json"
-            r"|Cannot find any model weights|FileNotFoundError|InvalidModelURI|no model file|found no model"
-            r"|No supported config format found|Invalid repository ID or local directory specified",
-            re.I,
+            rf"(?=.*No such file or directory)(?=.*(?:{_FILE})).*"  # strerror(ENOENT)
+            # vLLM transformers_utils/config.py, model_loader/default_loader.py; transformers utils/hub.py
+            r"|Invalid repository ID or local directory specified: '/mnt/models"
+            r"|No supported config format found in /mnt/models"
+            r"|Cannot find any model weights with|does not appear to have a file named config\.json"
+            # MLServer utils.py: no such directory; sklearn.py: a directory without one of its file names
+            r"|InvalidModelURI|IsADirectoryError.*'/mnt/models|no \.gguf file below",
         ),
     ),
     (
         "PhonesHome",
         re.compile(
-            r"LocalEntryNotFoundError|OfflineModeIsEnabled|couldn't connect to 'https?://huggingface|huggingface\.co.*"
-            r"(Max retries|resolve)|Name or service not known|Temporary failure in name resolution",
-            re.I,
+            r"LocalEntryNotFoundError|OfflineModeIsEnabled|couldn't connect to 'https://huggingface\.co"
+            r"|Max retries exceeded with url|Temporary failure in name resolution|Name or service not known",
         ),
     ),
 )
 
 
 def meaning_of(log: str) -> tuple[str, str] | None:
-    """(code, the line that says so), None where no line is known."""
-    lines = log.splitlines()
+    """(code, the line that says so), None where no pattern is known."""
     for code, pattern in PATTERNS:
-        for line in reversed(lines):
-            if pattern.search(line):
-                return code, line.strip()
+        found = list(pattern.finditer(log))
+        if found:
+            end = found[-1].end()
+            start = log.rfind("\n", 0, end) + 1
+            return code, log[start:].split("\n", 1)[0].strip()
     return None
 
 

@@ -20,9 +20,9 @@ MODEL: tuple[Meaning, ...] = (
     ),
     Meaning(
         "ModelMissing",
-        "the path on the claim is missing or empty",
-        "container {container} of Pod {pod} finds no model: the path is missing or empty (the kubelet makes an empty "
-        "directory of a path that is not there)",
+        "the path on the claim is missing or empty, or is not that of the model",
+        "container {container} of Pod {pod} finds no model: its path is missing, empty, or another directory "
+        "(of a path that is missing the kubelet makes an empty one)",
         (
             "pvserve verify {service}",
             "pvserve load SOURCE pvc://{claim}/{path}",

@@ -1,0 +1,26 @@
+"""A service and its objects as text.
+
+Owns the layout: one line per object, its state in one word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pvserve.diagnose import ObjectLine
+from pvserve.show.words import clean, styled
+
+STYLE = {"ok": "green", "ongoing": "yellow", "fail": "red", "unknown": "yellow"}
+WIDTH = max(len(state) for state in STYLE)
+
+
+def status_text(service: str, ready: bool, uri: str, lines: Sequence[ObjectLine], *, colour: bool = False) -> str:
+    """Whether it is Ready, where its model comes from, then its objects from the outside in."""
+    verdict = styled("Ready", "green", colour) if ready else styled("not Ready", "red", colour)
+    out = [f"{clean(service)}: {verdict}, served from {clean(uri) or 'no storageUri'}"]
+    for line in lines:
+        state = styled(line.state, STYLE[line.state], colour) + " " * (WIDTH - len(line.state))
+        out.append(f"  {state}  {clean(f'{line.object}: {line.reason}') if line.reason else clean(line.object)}")
+    if not ready:
+        out.append(f"  -> pvserve doctor {clean(service)}")
+    return "\n".join(out) + "\n"
