@@ -62,7 +62,8 @@ def failure(told: Any, target: Target) -> PvserveError:
 
 def full(target: Target, path: str, space: Any) -> PvserveError:
     """The volume filled up while copying."""
-    free = space.get("free") if isinstance(space, dict) else "unknown"
+    free = space.get("free") if isinstance(space, dict) else None
+    free = free if isinstance(free, int) else "an unknown number of"
     return PvserveError(
         "ClaimFull",
         f"claim {target.claim} is full: no room for {path}; free now: {free} bytes",
@@ -148,7 +149,7 @@ def differs(target: Target, path: str, expected: str, found: str) -> DataDiffers
     return DataDiffers(
         "VolumeCorrupts",
         f"{shown(path)} was written to claim {target.claim} more than once and read back differently each time: "
-        f"sha256 {found} instead of {expected}",
+        f"{shown(found)} instead of sha256 {expected}",
         subject=str(target),
         remedy=("the storage below this claim damages data: tell its administrator",),
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pvserve.errors import PvserveError, Refused, Temporary
 from pvserve.model import shown
 from pvserve.transfer.agent.frames import HELLO, PING, VERSION, Broken, Buffer, Wire
+from pvserve.transfer.answers import understood
 from pvserve.transfer.bundle import agent_command, agent_input
 from pvserve.transfer.tls import Secret, new_secret, secure
 from pvserve.transfer.values import STDERR, STDOUT, ExecStream, Reach, Via
@@ -111,9 +112,9 @@ def exec_channel(reach: Reach, place: str) -> Channel:
     try:
         talk.write(agent_input())
         wire.send_json(HELLO, {"version": VERSION, "heard": HEARD})
-        answer = wire.expect(HELLO).json()
-        if answer.get("version") != VERSION:
-            raise NoAgent("the agent speaks another version")
+        with understood():
+            if wire.expect(HELLO).json()["version"] != VERSION:
+                raise NoAgent("the agent speaks another version")
     except (Broken, OSError, Temporary) as error:
         talk.listen_out()
         channel.close()

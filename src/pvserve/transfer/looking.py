@@ -10,9 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pvserve.errors import Temporary
 from pvserve.model import Manifest, from_json, manifest_digest, shown
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import FAIL, PING, SEEN, SURVEY, SURVEYED, TEXT, Broken, Wire
+from pvserve.transfer.answers import understood
 from pvserve.transfer.ask import place_of
 from pvserve.transfer.channels import NoAgent, exec_channel
 from pvserve.transfer.values import Level, Reach, Target, VolumeReport
@@ -63,7 +65,8 @@ def look(
             if len(text) > MANIFEST_LIMIT:
                 raise Broken("the agent sends an endless manifest")
         elif frame.kind == SEEN:
-            found += [_row(row) for row in frame.json()]
+            with understood():
+                found += [_row(row) for row in frame.json()]
             if len(found) > ROWS_LIMIT:
                 raise Broken("the agent sends an endless list")
         elif frame.kind == FAIL:
@@ -78,16 +81,34 @@ def inspect(reach: Reach, path: str, level: Level, *, claim: str = "", mount: st
     """Read a path of a claim through a pod that mounts it, and compare it with the manifest beside it.
 
     `level`: `full` digests every byte, `quick` compares sizes and executable bits, `list` only lists.
+
+    Raises:
+        Temporary: ReadCut, twice. DataDiffers or Refused: the manifest is damaged, or too new to be read.
     """
     target = Target(path, claim or "the claim", mount)
+    for last in (False, True):
+        try:
+            return report(_look_once(reach, target, digests=level == "full"), level)
+        except (Broken, OSError) as error:
+            if last:
+                raise Temporary(
+                    "ReadCut",
+                    f"reading {target} through a pod broke off: {shown(str(error))[:300]}",
+                    subject=str(target),
+                    remedy=("run the same command again",),
+                ) from error
+    raise AssertionError
+
+
+def _look_once(reach: Reach, target: Target, *, digests: bool) -> Look:
     try:
         channel = exec_channel(reach, "")
     except NoAgent:
         from pvserve.transfer.shell import shell_look
 
-        return report(shell_look(reach, target, digests=level == "full"), level)
+        return shell_look(reach, target, rows=True, digests=digests)
     try:
-        return report(look(channel.control, target, rows=True, digests=level == "full"), level)
+        return look(channel.control, target, rows=True, digests=digests)
     finally:
         channel.close()
 
@@ -130,17 +151,14 @@ def _safe(paths: Any) -> tuple[str, ...]:
 
 
 def _row(row: Any) -> Row:
-    try:
-        path, size, executable, digest, fault = row
-    except (TypeError, ValueError):
-        raise Broken("the agent's answer makes no sense") from None
+    path, size, executable, digest, fault = row
     if not (isinstance(path, str) and isinstance(size, int) and isinstance(digest, str) and _HEX.fullmatch(digest)):
         raise Broken("the agent's answer makes no sense")
     return Row(path, size, bool(executable), digest, shown(str(fault)[:200]) if fault else "")
 
 
 def _look(answer: Any, text: bytes, rows: tuple[Row, ...], target: Target) -> Look:
-    try:
+    with understood():
         current, space = str(answer["current"]), answer["space"]
         manifest = from_json(text, subject=f"the manifest of {target}") if current else None
         if manifest and manifest_digest(manifest) != f"sha256:{current}":
@@ -155,5 +173,3 @@ def _look(answer: Any, text: bytes, rows: tuple[Row, ...], target: Target) -> Lo
             uid=int(answer["uid"]),
             gids=tuple(int(gid) for gid in answer["gids"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise Broken("the agent's answer makes no sense") from error

@@ -5,6 +5,7 @@ Owns the talk over one channel, from the first question to the published version
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -35,12 +36,14 @@ from pvserve.transfer.agent.frames import (
     Frame,
     Unexpected,
 )  # fmt: skip
+from pvserve.transfer.answers import understood
 from pvserve.transfer.ask import Ask, place_of, send_manifest
 from pvserve.transfer.channels import Channel
 from pvserve.transfer.progress import Phase, Progress
 from pvserve.transfer.sender import Job, Sender, packs
 
 SILENT_SECONDS = 60.0  # the agent says something every 5 s
+LAST_WORDS_SECONDS = 1.0
 TRIES = 3  # times that one file may come back wrong
 ROWS = 2000  # files per FILES frame
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -62,6 +65,7 @@ class Session:
         self._error: BaseException | None = None
         self._done: dict[str, Any] | None = None
         self._heard = time.monotonic()
+        self._deaf = threading.Event()  # nothing more will be heard
         self._sender = Sender(self._entries, ask.known, channel.data, self._digested, self._fail)
 
     @property
@@ -97,21 +101,14 @@ class Session:
             [found.path, found.size, int(found.executable), known]
             for found, known in zip(self._entries, self._ask.known, strict=True)
         ]
-        for start in range(0, len(rows), ROWS):
-            self._control.send_json(FILES, rows[start : start + ROWS])
-        self._control.send_json(FILES, [])
+        with contextlib.suppress(BrokenPipeError):  # the agent gave up, and says why below
+            for start in range(0, len(rows), ROWS):
+                self._control.send_json(FILES, rows[start : start + ROWS])
+            self._control.send_json(FILES, [])
         try:
-            state = self._control.expect(STATE).json()
-            have: dict[int, list[Any]] = {}
-            while True:
-                frame = self._control.receive()
-                if frame.kind == READY:
-                    break
-                if frame.kind == HAVE:
-                    for row in frame.json():
-                        have[self._number(row[0])] = row[1:]
-                elif frame.kind != PING:
-                    raise Unexpected(frame.kind, frame.json() if frame.kind == FAIL else None)
+            with understood():
+                state = self._control.expect(STATE).json()
+                have = self._have()
         except Unexpected as error:
             if error.failure is not None:
                 raise causes.failure(error.failure, target) from error
@@ -119,12 +116,25 @@ class Session:
         self._check_room(state, have)
         return have
 
+    def _have(self) -> dict[int, list[Any]]:
+        """Per file: `v` and its digest, `d` and the runs of its durable cells, or `c`: copied on the volume."""
+        have: dict[int, list[Any]] = {}
+        while (frame := self._control.receive()).kind != READY:
+            if frame.kind == HAVE:
+                for number, kind, *rest in frame.json():
+                    if kind == "d":
+                        rest = [[(int(first), int(count)) for first, count in rest[0]]]
+                    elif kind == "v" and not _HEX.fullmatch(rest[0]):
+                        raise Broken("the agent sent no digest")
+                    have[self._number(number)] = [kind, *rest]
+            elif frame.kind != PING:
+                raise Unexpected(frame.kind, frame.json() if frame.kind == FAIL else None)
+        return have
+
     def _check_room(self, state: Any, have: dict[int, list[Any]]) -> None:
         """Refuse before the first byte what cannot fit."""
-        try:
+        with understood():
             space = {key: int(state["space"][key]) for key in ("free", "size", "inodes", "block")}
-        except (KeyError, TypeError, ValueError) as error:
-            raise Broken("the agent's answer makes no sense") from error
         there: dict[int, int] = {}
         for number, row in have.items():
             if row[0] == "v":
@@ -177,10 +187,14 @@ class Session:
         return number
 
     def _listen(self) -> None:
-        while True:
-            frame = self._control.receive()
-            self._heard = time.monotonic()
-            self._hear(frame)
+        try:
+            while True:
+                frame = self._control.receive()
+                self._heard = time.monotonic()
+                with understood():
+                    self._hear(frame)
+        finally:
+            self._deaf.set()
 
     def _hear(self, frame: Frame) -> None:
         if frame.kind == DURABLE:
@@ -270,9 +284,11 @@ class Session:
         while True:
             with self._lock:
                 self._lock.wait_for(lambda: finished() or self._error is not None, timeout=1.0)
-                if self._error is not None:
-                    raise self._error
-                if finished():
+                if self._error is None and finished():
                     return
+            if self._error is not None:
+                if not isinstance(self._error, PvserveError):
+                    self._deaf.wait(LAST_WORDS_SECONDS)  # why the agent let a stream go may still be on its way
+                raise self._error
             if time.monotonic() - self._heard > SILENT_SECONDS:
                 raise Broken(f"the agent said nothing for {SILENT_SECONDS:.0f} s")

@@ -49,7 +49,7 @@ class Frame(NamedTuple):
         """The payload as JSON."""
         try:
             return json.loads(bytes(self.payload))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Broken("a frame holds no JSON") from error
 
 
