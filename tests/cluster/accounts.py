@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import tempfile
 import uuid
 from collections.abc import Iterable
@@ -83,7 +84,7 @@ def write_kubeconfig(path: Path, namespace: str, user: dict[str, Any], **cluster
     from kubernetes import client, config
 
     found = client.Configuration()
-    config.load_kube_config(client_configuration=found)
+    config.load_kube_config(os.environ["KUBECONFIG"], client_configuration=found)
     where: dict[str, Any] = {"server": found.host, **cluster}
     if found.ssl_ca_cert:
         where["certificate-authority-data"] = base64.b64encode(Path(found.ssl_ca_cert).read_bytes()).decode()
@@ -106,7 +107,7 @@ def admin_kubeconfig(namespace: str, **cluster: str) -> Path:
     from kubernetes import client, config
 
     found = client.Configuration()
-    config.load_kube_config(client_configuration=found)
+    config.load_kube_config(os.environ["KUBECONFIG"], client_configuration=found)
     user: dict[str, Any] = {}
     if found.cert_file:
         user = {"client-certificate": found.cert_file, "client-key": found.key_file}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -19,7 +20,7 @@ from .offers import until
 pytestmark = pytest.mark.cluster
 
 MIB = 1 << 20
-FLOOR = 20 * MIB  # bytes per second: far below what any cluster does, far above what a bug leaves
+FLOOR = MIB  # bytes per second: even a busy machine does ten times that, a pause per message does not
 ECHO = """
 import socket, threading
 def serve(sock):
@@ -151,9 +152,10 @@ def test_a_command_that_reads_nothing_keeps_its_exit_code(pod: Pod) -> None:
 def test_a_command_that_ends_under_more_input_than_it_reads_is_never_success(pod: Pod) -> None:
     """The kubelet may then never say how it ended: seen in 23 of 60 runs, with kubectl 1.34 in 14 of 40."""
     try:
-        assert pod.cluster.run(*pod.where, ["sh", "-c", "exit 3"], stdin=bytes(4 * MIB), timeout=3).returncode == 3
-    except TimedOut as error:
-        assert error.reason == "CommandTimedOut"
+        code = pod.cluster.run(*pod.where, ["sh", "-c", "exit 3"], stdin=bytes(4 * MIB), timeout=3).returncode
+    except TimedOut:
+        code = None
+    assert code in (3, None)
 
 
 def test_a_command_that_goes_on_too_long_times_out(pod: Pod) -> None:
@@ -199,13 +201,14 @@ def test_a_port_echoes_and_is_fast_enough(pod: Pod) -> None:
             digest.update(got)
             left -= len(got)
     assert digest.digest() == hashlib.sha256(data).digest()
-    assert len(data) / (time.monotonic() - began) > FLOOR / 2
+    assert len(data) / (time.monotonic() - began) > FLOOR
 
 
 def test_a_port_where_nobody_listens_says_why(pod: Pod) -> None:
     with pod.cluster.forward(pod.name, pod.cluster.namespace, 8081) as tunnel:
         tunnel.settimeout(30)
-        tunnel.sendall(b"anybody?")
+        with contextlib.suppress(OSError):  # ended already
+            tunnel.sendall(b"anybody?")
         assert tunnel.recv(100) == b""
         until("the kubelet's words", lambda: "8081" in tunnel.failure, 5)
 
