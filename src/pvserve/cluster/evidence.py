@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from pvserve.cluster.client import Cluster
 from pvserve.diagnose import NOT_ASKED, ClaimEvidence, Evidence, PodEvidence
-from pvserve.diagnose.pods import Container, claim_names, containers, node, phase, ready
+from pvserve.diagnose.pods import Container, claim_names, containers, node, phase, ready, service_claims
 from pvserve.diagnose.rollout import current_pods
 from pvserve.diagnose.values import Many
 from pvserve.errors import PvserveError, Temporary
-from pvserve.facts import Object, Unknown, known, name, namespace
+from pvserve.facts import Object, Unknown, name, namespace
 
 PARALLEL = 8  # requests at a time
 LOG_LINES = 100  # MLServer shuts down for 30 lines after it has said why
@@ -80,27 +80,37 @@ def _now(cluster: Cluster) -> str:
 
 def _more(cluster: Cluster, pool: ThreadPoolExecutor, evidence: E, pods: tuple[Object, ...]) -> E:
     """What the pods mount; and for those that are not well, what may be the reason."""
-    wanted = sorted({claim for pod in known(evidence.pods, ()) for claim in claim_names(pod)})
+    wanted = sorted({*_named(evidence), *(claim for pod in pods for claim in claim_names(pod))})
     claims = {claim: pool.submit(_claim, cluster, evidence.namespace, claim) for claim in wanted}
     logs = {key: pool.submit(_log, cluster, evidence.namespace, item) for key, item in _speaking(pods)}
     read = {claim: asked.result() for claim, asked in claims.items()}
+    objects = [of.object for of in read.values()]
     pending = [pod for pod in pods if phase(pod) == "Pending"]
-    asks: dict[str, Callable[[], Many]] = {}
-    if any(isinstance(of.object, dict) and not of.object["spec"].get("volumeName") for of in read.values()):
-        asks["classes"] = lambda: cluster.find_all("storage.k8s.io/v1", "StorageClass")
-    if pending:
-        asks["neighbours"] = lambda: cluster.find_all("v1", "Pod", evidence.namespace)
-    if any(not node(pod) for pod in pending):
-        asks["nodes"] = lambda: cluster.find_all("v1", "Node")
-    found = {field: pool.submit(ask) for field, ask in asks.items()}
+
+    def if_asked(called_for: bool, api_version: str, kind: str, namespace: str = "") -> Callable[[], Many]:
+        if not called_for:
+            return lambda: NOT_ASKED
+        return pool.submit(cluster.find_all, api_version, kind, namespace).result
+
+    unbound = any(isinstance(item, dict) and not item["spec"].get("volumeName") for item in objects)
+    classes = if_asked(unbound, "storage.k8s.io/v1", "StorageClass")
+    neighbours = if_asked(bool(pending), "v1", "Pod", evidence.namespace)
+    nodes = if_asked(any(not node(pod) for pod in pending), "v1", "Node")
+    quotas = if_asked(None in objects, "v1", "ResourceQuota", evidence.namespace)
     return replace(
         evidence,
         claims=read,
         logs={key: asked.result() for key, asked in logs.items()},
-        classes=found["classes"].result() if "classes" in found else NOT_ASKED,
-        neighbours=found["neighbours"].result() if "neighbours" in found else NOT_ASKED,
-        nodes=found["nodes"].result() if "nodes" in found else NOT_ASKED,
+        classes=classes(),
+        neighbours=neighbours(),
+        nodes=nodes(),
+        quotas=quotas(),
     )
+
+
+def _named(evidence: PodEvidence) -> tuple[str, ...]:
+    service = evidence.service if isinstance(evidence, Evidence) else None
+    return service_claims(service) if isinstance(service, dict) else ()
 
 
 def _claim(cluster: Cluster, namespace: str, claim: str) -> ClaimEvidence:

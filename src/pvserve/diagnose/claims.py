@@ -32,9 +32,20 @@ def claim_causes(evidence: PodEvidence) -> Iterator[Cause]:
     for claim, known_of in sorted(evidence.claims.items()):
         words = {"claim": claim, "namespace": evidence.namespace}
         if known_of.object is None:
-            yield cause("ClaimMissing", Seen(f"PersistentVolumeClaim {claim}", "not found"), hopeless=True, **words)
+            absent = Seen(f"PersistentVolumeClaim {claim}", "not found")
+            yield cause("ClaimMissing", absent, *_full_quotas(evidence), hopeless=True, **words)
         elif isinstance(known_of.object, dict):
             yield from _of_claim(evidence, known_of.object, words)
+
+
+def _full_quotas(evidence: PodEvidence) -> Iterator[Seen]:
+    """What limits storage in the namespace: a claim beyond it is refused, and then is not there."""
+    for quota in known(evidence.quotas, ()):
+        status: dict[str, Any] = quota.get("status") or {}
+        used = status.get("used") or {}
+        for resource, hard in sorted((status.get("hard") or {}).items()):
+            if "storage" in resource or "persistentvolumeclaims" in resource:
+                yield Seen(f"ResourceQuota {name(quota)}", f"{resource}: {used.get(resource, '?')} of {hard} used")
 
 
 def _of_claim(evidence: PodEvidence, claim: Object, words: Words) -> Iterator[Cause]:

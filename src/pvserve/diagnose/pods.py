@@ -12,6 +12,7 @@ from typing import Any
 from pvserve.diagnose.occurrences import conditions
 from pvserve.diagnose.values import Evidence, PodEvidence, Words
 from pvserve.facts import Object, labels, name
+from pvserve.spec.place import SCHEME
 
 ENDED = ("Succeeded", "Failed")
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
@@ -88,6 +89,17 @@ def claim_names(pod: Object) -> tuple[str, ...]:
     volumes = pod["spec"].get("volumes") or ()
     sources = (volume.get("persistentVolumeClaim") or {} for volume in volumes)
     return tuple(dict.fromkeys(str(source["claimName"]) for source in sources if source.get("claimName")))
+
+
+def service_claims(service: Object) -> tuple[str, ...]:
+    """The claims that a service names by pvc://, whether it has pods or not."""
+    predictor = service["spec"].get("predictor") or {}
+    model = predictor.get("model") or {}
+    uris = [model.get("storageUri"), *(item.get("uri") for item in predictor.get("storageUris") or ())]
+    for container in predictor.get("containers") or ():
+        uris += [item.get("value") for item in container.get("env") or () if item.get("name") == "STORAGE_URI"]
+    places = (str(uri).removeprefix(SCHEME) for uri in uris if str(uri).startswith(SCHEME))
+    return tuple(dict.fromkeys(place.split("/")[0] for place in places))
 
 
 def claim_mount(container: Container) -> tuple[str, str]:

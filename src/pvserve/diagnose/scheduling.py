@@ -165,12 +165,15 @@ def held(evidence: PodEvidence, pod: Object, observed: Seen, since: str) -> Caus
     if not holders:
         unknown = isinstance(evidence.neighbours, Unknown)
         holder = "a pod that could not be read" if unknown else "a pod that is gone by now"
-        return cause("ClaimHeld", observed, holder=holder, holder_pod="POD", **words)
+        return cause("ClaimHeld", observed, holder=holder, holder_pod="POD", holder_service="SERVICE", **words)
     first = next((item for item in holders if not looking.going(item)), holders[0])
     where = Seen(f"Pod {name(first)}", f"mounts {claim} on node {looking.node(first)}, phase {looking.phase(first)}")
     stays = not looking.going(first) and lasted(since, evidence, HELD_SECONDS)
     holder = f"Pod {name(first)} on node {looking.node(first)}"
-    return cause("ClaimHeld", observed, where, hopeless=stays, holder=holder, holder_pod=name(first), **words)
+    theirs, ours = (labels(item).get(looking.SERVICE_LABEL, "") for item in (first, pod))
+    code = "ClaimHeldByOldPod" if ours and ours == theirs else "ClaimHeld"
+    words |= {"holder": holder, "holder_pod": name(first), "holder_service": theirs or "SERVICE"}
+    return cause(code, observed, where, hopeless=stays, **words)
 
 
 def _holders(evidence: PodEvidence, pod: Object) -> tuple[str, tuple[Object, ...]]:

@@ -5,6 +5,7 @@ Owns the reading of the service's own status and events. Must not look at pods.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +25,14 @@ RUNTIME_REASONS = {
     "RuntimeUnhealthy": "ServiceRefused",
     "InvalidPredictorSpec": "ServiceRefused",
 }
-BOTH = "only one of storageUri and storage"
+# What only an event tells: pattern of KServe's words, code.
+TOLD = (
+    (re.compile(r"only one of storageUri and storage"), "StorageTwice"),
+    # knative.dev/serving pkg/apis/serving/k8s_validation.go
+    (re.compile(r"Persistent volume (claim|write) support is disabled"), "KnativeWithoutClaims"),
+)
+# Said in passing when several write at once or the API server is restarted; the next attempt goes through.
+PASSING = re.compile(r"the object has been modified|context deadline exceeded|etcdserver|connection refused")
 
 
 def service_causes(evidence: Evidence) -> Iterator[Cause]:
@@ -55,16 +63,15 @@ def _invalid(evidence: Evidence, service: Object, words: Words) -> Iterator[Caus
         evidence_of = (said, *(seen(event) for event in told[-1:]))
         yield cause(code, *evidence_of, hopeless=True, **_names(service), **words)
     elif told and conditions(service).get("Ready", {}).get("status") != "True":
-        event = told[-1]
-        both = BOTH in text(event)
-        yield cause("StorageTwice" if both else "ServiceRefused", seen(event), hopeless=both, **words)
+        code = next((code for pattern, code in TOLD if pattern.search(text(told[-1]))), "ServiceError")
+        yield cause(code, seen(told[-1]), hopeless=code != "ServiceError", **words)
 
 
 def current_errors(evidence: Evidence, service: Object) -> tuple[Object, ...]:
     """KServe's complaints since the spec was last written: earlier ones were about another spec."""
     written = spec_written(service)
     told = with_reason(events_of(evidence, "InferenceService", service), "InternalError")
-    return tuple(event for event in told if when(event) >= written)
+    return tuple(event for event in told if when(event) >= written and not PASSING.search(text(event)))
 
 
 def _names(service: Object) -> Words:

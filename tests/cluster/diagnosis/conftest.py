@@ -41,6 +41,7 @@ def stage(any_cluster: Cluster, busybox: str, run_id: str) -> Iterator[Stage]:
             scenes.runtime(busybox, "off", disabled=True),
             claim("models", None),
             claim("alone", None, "ReadWriteOncePod"),
+            claim("rolling", None, "ReadWriteOncePod"),
             claim("leaving", None),
             claim("waits", None),
             claim("no-class", ""),
@@ -121,6 +122,7 @@ def _models(stage: Stage, busybox: str) -> None:
     stage.create(
         service("healthy", "pvc://models/good"),
         service("leaving", "pvc://leaving/"),
+        service("rolling", "pvc://rolling/"),
         *(
             service(
                 path if path != "other" else "not-gguf",

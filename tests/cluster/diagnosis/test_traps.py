@@ -9,8 +9,10 @@ import pytest
 
 from pvserve.cluster.evidence import read_pod_evidence
 from pvserve.diagnose import judge_pod
+from pvserve.errors import Refused
 from tests.cluster.offers import until
 
+from .scenes import claim, service
 from .stage import Stage
 
 pytestmark = pytest.mark.cluster
@@ -83,6 +85,15 @@ def test_claim_is_in_another_namespace(stage: Stage) -> None:
     assert "PersistentVolumeClaim nothere does not exist" in seen.first.title
 
 
+def test_claim_beyond_the_quota_is_refused_and_the_quota_shown(narrow: Stage) -> None:
+    with pytest.raises(Refused, match=r"exceeded quota: narrow, requested: requests\.storage=64Mi"):
+        narrow.cluster.create(claim("too-large", None))
+    narrow.create(service("too-large", "pvc://too-large/good"))
+    until("the claim's absence", lambda: "ClaimMissing" in [item.code for item in narrow.now("too-large").findings])
+    found = next(item for item in narrow.now("too-large").findings if item.code == "ClaimMissing")
+    assert "requests.storage: 0 of 1Mi used" in [item.observed for item in found.evidence]
+
+
 def test_claim_pending_without_class(stage: Stage) -> None:
     stage.wait("no-class", "ClaimNoClass")
 
@@ -133,7 +144,17 @@ def test_claim_is_held_by_another_pod(stage: Stage) -> None:
     seen = stage.wait("alone", "ClaimHeld")
     assert "held by Pod holder on node" in seen.first.title
     assert "ReadWriteOncePod" in seen.first.title
+    assert f"kubectl -n {stage.namespace} delete pod holder" in seen.remedy
+
+
+def test_claim_is_held_by_the_services_own_old_pod(stage: Stage) -> None:
+    """A rolling update of a claim that one pod alone may mount never ends."""
+    until("the service is Ready", lambda: stage.now("rolling").verdict.ready)
+    change = {"spec": {"predictor": {"model": {"env": [{"name": "CHANGED", "value": "yes"}]}}}}
+    stage.cluster.patch("serving.kserve.io/v1beta1", "InferenceService", "rolling", stage.namespace, change)
+    seen = stage.wait("rolling", "ClaimHeldByOldPod")
     assert '"deploymentStrategy":{"type":"Recreate"}' in seen.remedy
+    assert not seen.verdict.ready, "KServe still says Ready"
 
 
 def test_image_cannot_be_pulled(stage: Stage) -> None:

@@ -140,6 +140,16 @@ def test_holder_of_a_read_write_once_pod_claim_is_named_with_its_node() -> None:
     assert "Pod old on node node7" in ended.title
 
 
+def test_old_pod_of_the_same_service_calls_for_recreate() -> None:
+    waiting, old = with_claim(unscheduled(ALONE), "models"), holder()
+    for item in (waiting, old):
+        item["metadata"]["labels"] = {"serving.kserve.io/inferenceservice": "granite"}
+    ended = judge_pod(pods(waiting, neighbours=(old,))).hopeless
+    assert ended is not None
+    assert ended.code == "ClaimHeldByOldPod"
+    assert "Recreate" in ended.remedy[0]
+
+
 def test_multi_attach_names_pod_and_node() -> None:
     waiting = on_node(with_claim(pod(), "models"))
     bound = ClaimEvidence(claim(phase="Bound", volumeName="pv"))

@@ -102,13 +102,26 @@ CLAIM: tuple[Meaning, ...] = (
 
 SCHEDULING: tuple[Meaning, ...] = (
     Meaning(
+        "ClaimHeldByOldPod",
+        "the service's own old pod holds the claim, and a rolling update keeps it until the new one is ready",
+        "PersistentVolumeClaim {claim} is held by {holder}, an older one of the same service; {mode} lets Pod {pod} "
+        "have it only after that",
+        (
+            "let the old pod go first: kubectl -n {namespace} patch inferenceservice {service} --type merge "
+            '-p \'{{"spec":{{"predictor":{{"deploymentStrategy":{{"type":"Recreate"}}}}}}}}\'',
+            "or serve from a ReadWriteMany claim",
+        ),
+        "Kubernetes: Deployment strategies, access modes; the events of ClaimHeld",
+    ),
+    Meaning(
         "ClaimHeld",
         "a ReadWriteOnce or ReadWriteOncePod claim is held by another pod",
         "PersistentVolumeClaim {claim} is held by {holder}; {mode} lets Pod {pod} have it only after that",
         (
             "kubectl -n {namespace} get pod {holder_pod} -o wide",
-            "let the old pod go first: kubectl -n {namespace} patch inferenceservice {service} --type merge "
-            '-p \'{{"spec":{{"predictor":{{"deploymentStrategy":{{"type":"Recreate"}}}}}}}}\'',
+            "where a service holds it: kubectl -n {namespace} annotate inferenceservice {holder_service} "
+            "serving.kserve.io/stop=true",
+            "where it stands alone: kubectl -n {namespace} delete pod {holder_pod}",
             "or serve from a ReadWriteMany claim",
         ),
         "Kubernetes: access modes; event FailedAttachVolume 'Multi-Attach error'; "

@@ -64,10 +64,31 @@ SERVICE: tuple[Meaning, ...] = (
     ),
     Meaning(
         "ServiceRefused",
-        "KServe cannot act on the service, for a reason of its own",
+        "KServe calls the service's spec invalid, for another reason",
+        "KServe calls the spec of InferenceService {service} invalid",
+        ("kubectl -n {namespace} describe inferenceservice {service}",),
+        "kserve status.modelStatus.transitionStatus InvalidSpec, as observed",
+    ),
+    Meaning(
+        "KnativeWithoutClaims",
+        "Knative's flags for claims are off",
+        "Knative refuses the pods of InferenceService {service}, because its flags for claims are off",
+        (
+            "kubectl -n knative-serving patch configmap config-features --type merge "
+            '-p \'{{"data":{{"kubernetes.podspec-persistent-volume-claim":"enabled"}}}}\'',
+            "or serve without Knative: kubectl -n {namespace} annotate inferenceservice {service} --overwrite "
+            "serving.kserve.io/deploymentMode=Standard",
+        ),
+        "knative.dev/serving pkg/apis/serving/k8s_validation.go; "
+        "https://knative.dev/docs/serving/configuration/feature-flags",
+    ),
+    Meaning(
+        "ServiceError",
+        "KServe reports an error that is none of these",
         "KServe reports an error on InferenceService {service}",
         ("kubectl -n {namespace} describe inferenceservice {service}",),
         "KServe's event InternalError, as observed",
+        "warn",
     ),
     Meaning(
         "NoStatus",
