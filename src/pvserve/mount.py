@@ -83,6 +83,24 @@ def _ready(pod: Object) -> bool:
     return status.get("phase") == "Running" and bool(states) and all(state.get("ready") for state in states)
 
 
+def why_ended(cluster: Cluster, pod: Object) -> str:
+    """Why the pod is no more, as a clause; "" while it runs. Raises what reading it raises."""
+    key = ("v1", "Pod", name(pod), namespace(pod))
+    now = cluster.find(*key)
+    if now is None or (isinstance(now, dict) and now["metadata"]["uid"] != pod["metadata"]["uid"]):
+        return "is gone"
+    if not isinstance(now, dict):
+        return ""
+    if now["metadata"].get("deletionTimestamp"):
+        return "was deleted"
+    status: dict[str, Any] = now.get("status") or {}
+    if status.get("phase") not in ("Succeeded", "Failed"):
+        return ""
+    ends = [(state.get("state") or {}).get("terminated") or {} for state in status.get("containerStatuses") or ()]
+    why = [str(end.get("reason") or "") for end in ends]
+    return f"ended: {' '.join(filter(None, [status.get('reason'), status.get('message'), *why])) or 'no reason given'}"
+
+
 def _remove(cluster: Cluster, pod: Object) -> None:
     """Deletes the pod and waits until it is gone: a pod that still holds a ReadWriteOnce claim blocks other nodes."""
     key = ("v1", "Pod", name(pod), namespace(pod))

@@ -15,18 +15,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pvserve.cluster import Cluster, Conflict
-from pvserve.errors import PvserveError, Refused, Temporary
-from pvserve.facts import Object
+from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
+from pvserve.facts import Object, annotations_of
 
 DURATION_SECONDS = 60
 RENEW_SECONDS = 15.0
 WATCH_SLACK_SECONDS = 5.0
 API = "coordination.k8s.io/v1"
+MACHINE = "pvserve.io/machine"  # annotation: host names and pids repeat, on laptops and in containers
 
 
 @dataclass
@@ -51,14 +54,26 @@ def whoami() -> str:
     return f"{user}@{socket.gethostname()} pid {os.getpid()}"
 
 
+def machine() -> str:
+    """What tells this machine's processes from others of the same host name: boot and pid namespace, hashed."""
+    seen = []
+    with contextlib.suppress(OSError):
+        seen = [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
+    return hashlib.sha256("".join(seen or [f"{uuid.getnode():x}"]).encode()).hexdigest()[:16]
+
+
 @contextlib.contextmanager
-def writing(cluster: Cluster, claim: str, path: str) -> Iterator[Held]:
+def writing(
+    cluster: Cluster, claim: str, path: str, cancel: threading.Event, say: Callable[[str], None]
+) -> Iterator[Held]:
     """Holds the Lease of `pvc://claim/path` in the cluster's namespace while the body runs.
 
-    Raises Refused naming the holder and since when, if another writer is alive.
+    Raises:
+        Refused: WriterActive, naming the holder and since when, if another writer is alive.
+        Interrupted: `cancel` was set while a Lease that looks abandoned was watched.
     """
     name = lease_name(claim, path)
-    lease = _take(cluster, name, claim, path)
+    lease = _take(cluster, name, _Wish(claim, path, cancel, say))
     held = Held(int(lease["spec"]["leaseTransitions"]), threading.Event())
     stop = threading.Event()
     renewing = threading.Thread(target=_renew, args=(cluster, lease, stop, held.lost), daemon=True)
@@ -71,7 +86,35 @@ def writing(cluster: Cluster, claim: str, path: str) -> Iterator[Held]:
         _give_back(cluster, lease)
 
 
-def _take(cluster: Cluster, name: str, claim: str, path: str) -> Object:
+@dataclass(frozen=True)
+class _Wish:
+    """What one writer wants, and how it is told to stop."""
+
+    claim: str
+    path: str
+    cancel: threading.Event
+    say: Callable[[str], None]
+
+
+def _take(cluster: Cluster, name: str, wish: _Wish) -> Object:
+    """The Lease, taken; of writers that come at the same moment one gets it, and the others are told of it."""
+    try:
+        return _take_if_free(cluster, name, wish)
+    except Conflict:
+        winner = cluster.get(API, "Lease", name, cluster.namespace)
+        if winner["spec"].get("holderIdentity"):
+            raise _busy(winner, wish) from None
+    try:
+        return _take_if_free(cluster, name, wish)
+    except Conflict as error:
+        raise Temporary(
+            "WriterRace",
+            f"other pvserves take pvc://{wish.claim}/{wish.path} at the same moment",
+            remedy=("run the same command again",),
+        ) from error
+
+
+def _take_if_free(cluster: Cluster, name: str, wish: _Wish) -> Object:
     old = cluster.find(API, "Lease", name, cluster.namespace)
     if old is not None and not isinstance(old, dict):
         raise PvserveError("LeaseUnreadable", f"Lease {name} in namespace {cluster.namespace}: {old.why}")
@@ -83,56 +126,46 @@ def _take(cluster: Cluster, name: str, claim: str, path: str) -> Object:
         "renewTime": _now(),
         "leaseTransitions": 1,
     }
-    try:
-        if old is None:
-            metadata = {
-                "name": name,
-                "namespace": cluster.namespace,
-                "labels": {"app.kubernetes.io/managed-by": "pvserve"},
-                "annotations": {"pvserve.io/place": f"pvc://{claim}/{path}"},
-            }
-            return cluster.create({"apiVersion": API, "kind": "Lease", "metadata": metadata, "spec": spec})
-        if not _gone(cluster, old, me):
-            raise _busy(old, claim, path)
-        spec["leaseTransitions"] = int(old["spec"].get("leaseTransitions") or 0) + 1
-        return cluster.patch(
-            API,
-            "Lease",
-            name,
-            cluster.namespace,
-            {"spec": spec},
-            resource_version=str(old["metadata"]["resourceVersion"]),
-        )
-    except Conflict as error:
-        raise Temporary(
-            "WriterRace",
-            f"another pvserve took pvc://{claim}/{path} at the same moment",
-            remedy=("run the same command again when it has finished",),
-        ) from error
+    if old is None:
+        metadata = {
+            "name": name,
+            "namespace": cluster.namespace,
+            "labels": {"app.kubernetes.io/managed-by": "pvserve"},
+            "annotations": {"pvserve.io/place": f"pvc://{wish.claim}/{wish.path}", MACHINE: machine()},
+        }
+        return cluster.create({"apiVersion": API, "kind": "Lease", "metadata": metadata, "spec": spec})
+    if not _gone(cluster, old, me, wish):
+        raise _busy(old, wish)
+    spec["leaseTransitions"] = int(old["spec"].get("leaseTransitions") or 0) + 1
+    version = str(old["metadata"]["resourceVersion"])
+    body = {"metadata": {"annotations": {MACHINE: machine()}}, "spec": spec}
+    return cluster.patch(API, "Lease", name, cluster.namespace, body, resource_version=version)
 
 
-def _gone(cluster: Cluster, lease: Object, me: str) -> bool:
+def _gone(cluster: Cluster, lease: Object, me: str, wish: _Wish) -> bool:
     """Whether the holder gave it back, was a dead process of this machine, or shows no sign of life.
 
     Wall clocks differ between machines, so a lease that looks expired is watched for one renewal by our own clock.
     """
     spec = lease["spec"]
     holder = str(spec.get("holderIdentity") or "")
-    if not holder or _dead_here(holder, me):
+    if not holder or _dead_here(lease, me):
         return True
     renewed = datetime.fromisoformat(str(spec["renewTime"]).replace("Z", "+00:00"))
     if datetime.now(UTC) - renewed <= timedelta(seconds=int(spec["leaseDurationSeconds"])):
         return False
-    time.sleep(RENEW_SECONDS + WATCH_SLACK_SECONDS)
+    wish.say(f"{holder} holds the place and was last heard at {spec['renewTime']}: watching whether it lives")
+    if wish.cancel.wait(RENEW_SECONDS + WATCH_SLACK_SECONDS):
+        raise Interrupted("Interrupted", "stopped while waiting for another writer; nothing was changed")
     now = cluster.get(API, "Lease", str(lease["metadata"]["name"]), cluster.namespace)
     return bool(now["metadata"]["resourceVersion"] == lease["metadata"]["resourceVersion"])
 
 
-def _busy(lease: Object, claim: str, path: str) -> Refused:
+def _busy(lease: Object, wish: _Wish) -> Refused:
     spec = lease["spec"]
     return Refused(
         "WriterActive",
-        f"pvc://{claim}/{path} is being written by {spec['holderIdentity']} since {spec['acquireTime']}",
+        f"pvc://{wish.claim}/{wish.path} is being written by {spec['holderIdentity']} since {spec['acquireTime']}",
         subject=f"Lease {lease['metadata']['namespace']}/{lease['metadata']['name']}",
         remedy=(
             "wait for it, or end that process and run the same command again",
@@ -141,10 +174,10 @@ def _busy(lease: Object, claim: str, path: str) -> Refused:
     )
 
 
-def _dead_here(holder: str, me: str) -> bool:
-    """Whether the holder was a process of this user on this host that no longer runs."""
-    identity, _, pid = holder.rpartition(" pid ")
-    if identity != me.rpartition(" pid ")[0] or not pid.isdigit():
+def _dead_here(lease: Object, me: str) -> bool:
+    """Whether the holder was a process of this user on this very machine that no longer runs."""
+    identity, _, pid = str(lease["spec"]["holderIdentity"]).rpartition(" pid ")
+    if identity != me.rpartition(" pid ")[0] or not pid.isdigit() or annotations_of(lease).get(MACHINE) != machine():
         return False
     try:
         os.kill(int(pid), 0)

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
+from pvserve.apply.attending import POD_LOST, attending
 from pvserve.apply.lease import Held, writing
 from pvserve.cluster import Cluster
-from pvserve.errors import Interrupted, Temporary
+from pvserve.errors import Interrupted, PvserveError, Temporary
 from pvserve.events import Listener, StepState
 from pvserve.facts import name
 from pvserve.model import Listing
-from pvserve.mount import mounted
+from pvserve.mount import mounted, why_ended
 from pvserve.plan.claim import MODELS, recorded_models
 from pvserve.plan.steps import Load
 from pvserve.transfer import Loaded, Target, load
 
+PODS = 3  # loader pods that one load may use up
 # What the ODH dashboard shows and prefills its wizard with (ux.md 2.4: PVCInputField.tsx); one pair per claim.
 ODH_NAME, ODH_PATH = "dashboard.opendatahub.io/model-name", "dashboard.opendatahub.io/model-path"
 
@@ -36,29 +40,57 @@ def run_load(cluster: Cluster, step: Load, listing: Listing, listen: Listener, c
         if cancel.is_set():
             raise Interrupted("Interrupted", "stopped while the loader pod was starting")
 
-    with writing(cluster, step.claim, step.path) as held, mounted(cluster, step.pod, say) as pod:
-        loaded = load(
-            listing,
-            cluster.reach(name(pod), cluster.namespace, str(pod["spec"]["containers"][0]["name"])),
-            Target(step.path, step.claim),
-            via=step.via,
-            replace=step.replace,
-            epoch=held.epoch,
-            cancel=cancel,
-            listen=listen,
-        )
-        _refuse_lost(held, step)
+    with writing(cluster, step.claim, step.path, cancel, say) as held:
+        loaded = _through_pods(cluster, step, listing, held, _Told(listen, say, cancel))
     _record(cluster, step, loaded)
     return loaded
 
 
-def _refuse_lost(held: Held, step: Load) -> None:
+class _Told(NamedTuple):
+    """Who hears of the load, and who may stop it."""
+
+    listen: Listener
+    say: Callable[[str], None]
+    cancel: threading.Event
+
+
+def _through_pods(cluster: Cluster, step: Load, listing: Listing, held: Held, told: _Told) -> Loaded:
+    """The load, through another pod where one was deleted, evicted or killed: what it had is not sent again."""
+    for _ in range(PODS - 1):
+        try:
+            return _through_pod(cluster, step, listing, held, told)
+        except Temporary as error:
+            if error.reason != POD_LOST or told.cancel.is_set():
+                raise
+            told.say(f"{error.message}; another one takes its place")
+    return _through_pod(cluster, step, listing, held, told)
+
+
+def _through_pod(cluster: Cluster, step: Load, listing: Listing, held: Held, told: _Told) -> Loaded:
+    target = Target(step.path, step.claim)
+    with (
+        mounted(cluster, step.pod, told.say) as pod,
+        attending(cluster, pod, held, str(target), told.cancel) as attended,
+    ):
+        try:
+            loaded = load(
+                listing,
+                cluster.reach(name(pod), cluster.namespace, str(pod["spec"]["containers"][0]["name"])),
+                target,
+                via=step.via,
+                replace=step.replace,
+                epoch=held.epoch,
+                cancel=attended.stop,
+                listen=told.listen,
+            )
+        except (Interrupted, Temporary) as error:
+            raise attended.cause(error) from error
+        except PvserveError as error:  # a pod that went just now answers in many ways
+            attended.pod_end = why_ended(cluster, pod)
+            raise attended.cause(error) from error
     if held.lost.is_set():
-        raise Temporary(
-            "LeaseLost",
-            f"the Lease of pvc://{step.claim}/{step.path} was lost while writing",
-            remedy=("run the same command again",),
-        )
+        raise attended.cause(Temporary("LeaseLost", "the Lease was lost"))
+    return loaded
 
 
 def _record(cluster: Cluster, step: Load, loaded: Loaded) -> None:

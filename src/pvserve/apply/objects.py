@@ -24,7 +24,9 @@ def patch_object(cluster: Cluster, step: PatchObject) -> Object:
     Raises Refused naming the field and what became of it.
     """
     target = step.target
-    stored = cluster.patch(target.api_version, target.kind, target.name, target.namespace, step.patch)
+    stored = cluster.patch(
+        target.api_version, target.kind, target.name, target.namespace, step.patch, resource_version=step.version
+    )
     for path, wanted in step.expect:
         seen = at(stored, path)
         if seen != wanted:
@@ -33,7 +35,7 @@ def patch_object(cluster: Cluster, step: PatchObject) -> Object:
                 "AdmissionUndidEdit",
                 f"the cluster's admission turned {field} of {target} into {seen!r}; pvserve had written {wanted!r}",
                 subject=str(target),
-                remedy=(f"pvserve rollback {target.name} -n {target.namespace}",),
+                remedy=(f"pvserve rollback {target.name} -n {target.namespace}",) if target.namespace else (),
             )
     return stored
 
