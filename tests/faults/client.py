@@ -1,0 +1,177 @@
+"""One load in a process of its own, so that it can be killed: what `pvserve load` does once its pod runs.
+
+A job is a dict; see `Job`. It writes what became of it to `job.report`, and how far it is to a page of shared memory,
+which survives the process.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import struct
+import threading
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pvserve.errors import PvserveError
+from pvserve.model import DigestCache, listing
+from pvserve.transfer import Target, load
+from pvserve.transfer.agent import frames
+from pvserve.transfer.progress import Progress
+from pvserve.transfer.tls import new_secret
+from tests.unit.transfer.pod import LocalPod
+
+COUNTS = struct.Struct("qqqq")  # frames, bytes of contents sent, bytes acknowledged, phase
+PHASES = ("scan", "connect", "hash", "send", "verify", "publish", "done")
+
+
+@dataclass
+class Job:
+    """`strike` is (what, count, do): when the count of frames, sent or acked bytes is reached, kill or cut, once."""
+
+    source: str
+    claim: str
+    path: str
+    report: str
+    counts: str
+    cache: str
+    python: str
+    env: dict[str, str]
+    via: str = "exec"
+    epoch: int = 1
+    replace: bool = False
+    strike: tuple[str, int, str] | None = None
+    pace: float = 0.0  # seconds between two frames of contents
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Counts:
+    """How far a load is, in memory that its killer shares."""
+
+    def __init__(self, file: str) -> None:
+        if not os.path.exists(file):
+            Path(file).write_bytes(b"\0" * COUNTS.size)
+        with open(file, "r+b") as handle:
+            self._page = mmap.mmap(handle.fileno(), COUNTS.size)
+
+    def get(self) -> tuple[int, int, int, str]:
+        """Frames, bytes sent, bytes acknowledged, phase."""
+        frames_, sent, acked, phase = COUNTS.unpack(self._page[:])
+        return frames_, sent, acked, PHASES[phase]
+
+    def put(self, place: int, value: int) -> None:
+        """One of them."""
+        self._page[8 * place : 8 * place + 8] = struct.pack("q", value)
+
+
+class _Watch:
+    """Counts frames, bytes and acknowledgements of this process, and strikes."""
+
+    def __init__(self, job: Job) -> None:
+        self.counts = Counts(job.counts)
+        self.lock = threading.Lock()
+        self.numbers = [0, 0, 0]
+        self.strike = job.strike
+        self.pace = job.pace
+        self._patch()
+
+    def add(self, place: int, value: int, absolute: bool = False) -> None:
+        with self.lock:
+            self.numbers[place] = value if absolute else self.numbers[place] + value
+            self.counts.put(place, self.numbers[place])
+            if self.strike is None:
+                return
+            what, count, do = self.strike
+            if self.numbers[("frames", "sent", "acked").index(what)] < count:
+                return
+            self.strike = None
+        if do == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise BrokenPipeError("cut by the test")
+
+    def _patch(self) -> None:
+        send, receive = frames.Wire.send_in_place, frames.Wire.receive
+        durable, complete = Progress.durable, Progress.complete
+        told = Progress.tell
+
+        def counted_send(wire, buffer, size, kind, number=0, offset=0):
+            self.add(0, 1)
+            send(wire, buffer, size, kind, number, offset)
+            if kind in (frames.DATA, frames.PACK):
+                if self.pace:
+                    time.sleep(self.pace)
+                self.add(1, size - (frames.PACKED.size * number if kind == frames.PACK else 0))
+
+        def counted_receive(wire):
+            frame = receive(wire)
+            self.add(0, 1)
+            return frame
+
+        def counted_durable(progress, number, size):
+            durable(progress, number, size)
+            self.add(2, progress._sum, absolute=True)
+
+        def counted_complete(progress, number, size):
+            complete(progress, number, size)
+            self.add(2, progress._sum, absolute=True)
+
+        def noted(progress):
+            self.counts.put(3, PHASES.index(progress.phase))
+            told(progress)
+
+        frames.Wire.send_in_place, frames.Wire.receive = counted_send, counted_receive
+        Progress.durable, Progress.complete, Progress.tell = counted_durable, counted_complete, noted
+
+
+def pod_of(job: Job) -> LocalPod:
+    """A pod by the channel that is asked for."""
+    lacks = ("python3",) if job.via == "shell" else ()
+    address = "127.0.0.1" if job.via == "pod" else None
+    return LocalPod(
+        lacks=lacks, python=job.python, env=job.env, address=address, can_forward=job.via == "port-forward"
+    )
+
+
+def main(job: Job) -> None:
+    """Load, and say what became of it."""
+    cancel = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: cancel.set())
+    new_secret  # noqa: B018 - imported before the fork, since it is slow
+    _Watch(job)
+    waits: list[str] = []
+
+    def listen(event: Any) -> None:
+        waiting = getattr(event, "waiting_for", "")
+        if waiting and (not waits or waits[-1] != waiting):
+            waits.append(waiting)
+
+    began = time.monotonic()
+    said: dict[str, Any]
+    try:
+        done = load(
+            listing(job.source),
+            pod_of(job),
+            Target(job.path, "vllm", job.claim),
+            via="exec" if job.via == "shell" else job.via,
+            replace=job.replace,
+            epoch=job.epoch,
+            cancel=cancel,
+            listen=listen,
+            cache=DigestCache(Path(job.cache)),
+        )
+        said = {"code": 0, "digest": done.manifest_digest, "sent": done.sent_bytes, "bytes": done.manifest.bytes}
+    except PvserveError as error:
+        said = {"code": error.exit_code, "reason": error.reason, "message": error.message, "remedy": error.remedy}
+    except BaseException:  # noqa: BLE001 - a traceback at the user is a violation too
+        said = {"code": 1, "reason": "Traceback", "message": traceback.format_exc()[-1500:]}
+    said |= {"seconds": time.monotonic() - began, "waits": waits[-20:]}
+    temporary = job.report + ".new"
+    Path(temporary).write_text(json.dumps(said))
+    os.rename(temporary, job.report)
+    os._exit(said["code"])
+
