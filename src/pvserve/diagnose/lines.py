@@ -90,17 +90,20 @@ def _pod_line(evidence: PodEvidence, pod: Object, failing: set[str]) -> ObjectLi
 
 
 def _pod_reason(evidence: PodEvidence, pod: Object) -> str:
-    """The first container that waits or ended; else why it has no node; else its last warning."""
+    """The first container that waits, ended or runs before the others; else why it has no node; else its last event."""
     for container in looking.containers(pod):
         waiting, ended = container.state("waiting"), container.state("terminated")
         if waiting and waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
             return f"{container.name}: {waiting['reason']}"
         if ended and ended.get("exitCode"):
             return f"{container.name}: {ended.get('reason')}, exit code {ended['exitCode']}"
+        if container.init and container.state("running") and not container.status.get("ready"):
+            return f"init container {container.name} is running"
     unscheduled = conditions(pod).get("PodScheduled", {})
     if unscheduled.get("status") == "False":
         return str(unscheduled.get("message") or unscheduled.get("reason") or "")
-    told = warnings(events_of(evidence, "Pod", pod))
+    events = events_of(evidence, "Pod", pod)
+    told = warnings(events) or events
     return f"{told[-1].get('reason')}: {text(told[-1])}" if told else looking.phase(pod)
 
 

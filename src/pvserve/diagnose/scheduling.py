@@ -50,7 +50,10 @@ def _unscheduled(evidence: PodEvidence, pod: Object) -> Iterator[Cause]:
     patient = not with_reason(events, *SCALING) and lasted(since, evidence, PATIENCE_SECONDS)
     if _RWOP in said:
         yield held(evidence, pod, observed, since)
-    elif condition.get("reason") != "SchedulingGated" and "unbound immediate PersistentVolumeClaims" not in said:
+    elif condition.get("reason") == "SchedulingGated":
+        gates = ", ".join(str(gate.get("name")) for gate in pod["spec"].get("schedulingGates") or ())
+        yield cause("Gated", observed, gates=gates or "unknown", **looking.words(evidence, pod))
+    elif "unbound immediate PersistentVolumeClaims" not in said:
         yield from _by_words(evidence, pod, said, observed, patient)
 
 

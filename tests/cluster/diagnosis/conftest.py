@@ -1,4 +1,4 @@
-"""All scenes on the stage, once for all tests here."""
+"""All scenes on the stage, once for all tests here; gone before other tests begin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def busybox() -> str:
     return image("busybox")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(any_cluster: Cluster, busybox: str, run_id: str) -> Iterator[Stage]:
     """The namespace in which every broken service plays."""
     with contextlib.ExitStack() as stack:
@@ -84,7 +84,8 @@ def _services(tainted: str) -> list[scenes.Object]:
         service("huge", model={"resources": huge}),
         service("picky", predictor={"nodeSelector": {"no-node": "has-this"}}),
         service("tainted", predictor={"nodeSelector": {"pvserve-test": tainted}}),
-        service("no-image", model={"image": "bed.local/nowhere:1"}),
+        service("gated", predictor={"schedulingGates": [{"name": "example.com/queue"}]}),
+        service("no-image", model={"image": "registry.invalid/nowhere:1"}),
         service("initializer", "https://nowhere.invalid/model.bin"),
         service("memory", script=EATS_MEMORY, model={"resources": small}),
         service(
@@ -123,6 +124,7 @@ def _models(stage: Stage, busybox: str) -> None:
         service("healthy", "pvc://models/good"),
         service("leaving", "pvc://leaving/"),
         service("rolling", "pvc://rolling/"),
+        service("switched", "pvc://models/good"),
         *(
             service(
                 path if path != "other" else "not-gguf",
@@ -134,7 +136,7 @@ def _models(stage: Stage, busybox: str) -> None:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def narrow(any_cluster: Cluster, busybox: str) -> Iterator[Stage]:
     """A namespace with a quota that leaves no room for pods."""
     with make_namespace(any_cluster) as namespace:
@@ -145,7 +147,7 @@ def narrow(any_cluster: Cluster, busybox: str) -> Iterator[Stage]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demanding(any_cluster: Cluster, busybox: str) -> Iterator[Stage]:
     """A namespace whose quota demands limits, and whose LimitRange forbids large ones."""
     with make_namespace(any_cluster) as namespace:
@@ -161,7 +163,7 @@ def demanding(any_cluster: Cluster, busybox: str) -> Iterator[Stage]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def strict(any_cluster: Cluster, busybox: str) -> Iterator[Stage]:
     """A namespace under Pod Security `restricted`."""
     with make_namespace(any_cluster, {"pod-security.kubernetes.io/enforce": "restricted"}) as namespace:
@@ -171,7 +173,7 @@ def strict(any_cluster: Cluster, busybox: str) -> Iterator[Stage]:
         yield found
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def all_stages(stage: Stage, narrow: Stage, demanding: Stage, strict: Stage) -> None:
     """Everything begins before the first test looks."""
 

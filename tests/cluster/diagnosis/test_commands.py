@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.offers import until
-
 from .stage import Stage
 
 pytestmark = pytest.mark.cluster
@@ -36,7 +34,7 @@ def test_doctor_names_cause_evidence_and_remedy(stage: Stage) -> None:
 
 
 def test_doctor_of_a_healthy_service_lists_its_checks(stage: Stage) -> None:
-    until("the service is Ready", lambda: stage.now("healthy").verdict.ready)
+    stage.ready("healthy")
     done = run(stage, "doctor", "healthy", "-o", "json")
     assert done.returncode == 0
     found = json.loads(done.stdout)["services"][0]
@@ -54,7 +52,7 @@ def test_doctor_without_a_name_looks_at_all(stage: Stage) -> None:
 
 
 def test_status_shows_each_object(stage: Stage) -> None:
-    until("the service is Ready", lambda: stage.now("healthy").verdict.ready)
+    stage.ready("healthy")
     done = run(stage, "status", "healthy")
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == "healthy: Ready, served from pvc://models/good"

@@ -8,7 +8,6 @@ from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
 from pvserve.diagnose import findings, judge
 from pvserve.facts import Unknown
-from tests.cluster.offers import until
 
 from .stage import Stage
 
@@ -34,7 +33,7 @@ def _user(stage: Stage, name: str, *rules: dict[str, list[str]]) -> Cluster:
 
 
 def test_claim_that_may_not_be_read_is_not_called_missing(stage: Stage) -> None:
-    until("the service is Ready", lambda: stage.now("healthy").verdict.ready)
+    stage.ready("healthy")
     user = _user(stage, "reader", SERVING, PODS)
     evidence = read_evidence(user, stage.namespace, "healthy")
     assert isinstance(evidence.claims["models"].object, Unknown)

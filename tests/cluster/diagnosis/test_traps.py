@@ -149,7 +149,7 @@ def test_claim_is_held_by_another_pod(stage: Stage) -> None:
 
 def test_claim_is_held_by_the_services_own_old_pod(stage: Stage) -> None:
     """A rolling update of a claim that one pod alone may mount never ends."""
-    until("the service is Ready", lambda: stage.now("rolling").verdict.ready)
+    stage.ready("rolling")
     change = {"spec": {"predictor": {"model": {"env": [{"name": "CHANGED", "value": "yes"}]}}}}
     stage.cluster.patch("serving.kserve.io/v1beta1", "InferenceService", "rolling", stage.namespace, change)
     seen = stage.wait("rolling", "ClaimHeldByOldPod")
@@ -157,9 +157,14 @@ def test_claim_is_held_by_the_services_own_old_pod(stage: Stage) -> None:
     assert not seen.verdict.ready, "KServe still says Ready"
 
 
+def test_pod_that_waits_in_a_queue_is_waited_for(stage: Stage) -> None:
+    seen = stage.wait("gated", "Gated", hopeless=False)
+    assert "example.com/queue" in seen.first.title
+
+
 def test_image_cannot_be_pulled(stage: Stage) -> None:
     seen = stage.wait("no-image", "ImagePullFailed")
-    assert "image bed.local/nowhere:1" in seen.first.title
+    assert "image registry.invalid/nowhere:1" in seen.first.title
 
 
 def test_init_container_fails(stage: Stage) -> None:
@@ -248,7 +253,7 @@ def test_network_policy_lets_nobody_in(stage: Stage) -> None:
 
 
 def test_healthy_service_says_what_was_checked(stage: Stage) -> None:
-    until("the service is Ready", lambda: stage.now("healthy").verdict.ready)
+    stage.ready("healthy")
     seen = stage.now("healthy")
     healthy = seen.findings[-1]
     assert (healthy.code, healthy.severity) == ("Healthy", "info")
@@ -258,8 +263,21 @@ def test_healthy_service_says_what_was_checked(stage: Stage) -> None:
     assert not [item for item in seen.findings if item.severity == "fail"]
 
 
+def test_service_that_was_switched_is_ready_only_when_its_new_source_is_served(stage: Stage) -> None:
+    """KServe goes on saying Ready, for the old source (kserve#4626)."""
+    stage.ready("switched")
+    change = {"spec": {"predictor": {"model": {"storageUri": "pvc://models/other"}}}}
+    stage.cluster.patch("serving.kserve.io/v1beta1", "InferenceService", "switched", stage.namespace, change)
+    stage.ready("switched")
+    label = "serving.kserve.io/inferenceservice=switched"
+    pods = stage.cluster.list("v1", "Pod", stage.namespace, label_selector=label)
+    serving = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    mounts = [mount.get("subPath") for pod in serving for mount in pod["spec"]["containers"][0]["volumeMounts"]]
+    assert [path for path in mounts if path] == ["other"]
+
+
 def test_claim_that_is_being_deleted_warns_while_the_service_runs(stage: Stage) -> None:
-    until("the service is Ready", lambda: stage.now("leaving").verdict.ready)
+    stage.ready("leaving")
     stage.cluster.delete("v1", "PersistentVolumeClaim", "leaving", stage.namespace)
     seen = stage.now("leaving")
     assert seen.first.code == "ClaimTerminating"

@@ -184,6 +184,17 @@ SCHEDULING: tuple[Meaning, ...] = (
         "scheduler: 'untolerated taint'",
     ),
     Meaning(
+        "Gated",
+        "the pod waits in a queue",
+        "Pod {pod} is held back by its scheduling gate {gates}",
+        (
+            "kubectl -n {namespace} get workloads.kueue.x-k8s.io   # where the gate is Kueue's",
+            "kubectl -n {namespace} get localqueues.kueue.x-k8s.io",
+        ),
+        "Kubernetes: pod scheduling readiness; Kueue",
+        "warn",
+    ),
+    Meaning(
         "Unschedulable",
         "no node takes the pod, for another reason",
         "no node takes Pod {pod}",
