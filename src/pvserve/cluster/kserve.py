@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pvserve.errors import Refused
-from pvserve.facts import KSERVE_NAMESPACES, KServeFacts, Object, Unknown
+from pvserve.facts import KSERVE_NAMESPACES, KServeFacts, Object, Unknown, annotations_of
+from pvserve.facts.objects import DEPLOYMENT_MODE
 
 if TYPE_CHECKING:
     from pvserve.cluster.client import Cluster
 
 API = "serving.kserve.io/v1beta1"
 CONFIG = "inferenceservice-config"
+KNATIVE_MODES = ("Serverless", "Knative")
 
 
 def read_kserve(cluster: Cluster, namespaces: Sequence[str] = KSERVE_NAMESPACES) -> KServeFacts:
@@ -29,6 +31,22 @@ def read_kserve(cluster: Cluster, namespaces: Sequence[str] = KSERVE_NAMESPACES)
     if isinstance(settings, Unknown):
         return KServeFacts(installed, settings, settings)
     return KServeFacts(installed, *initializer(settings))
+
+
+def knative_claims(cluster: Cluster, service: Object | None) -> bool | Unknown:
+    """Whether Knative lets pods mount claims, where `service` runs in Knative mode. Without the flag it depends on its
+    version.
+
+    Source: https://knative.dev/docs/serving/configuration/feature-flags/#kubernetes-persistentvolumeclaim-pvc
+    """
+    mode = annotations_of(service).get(DEPLOYMENT_MODE, "") if service is not None else ""
+    if mode not in KNATIVE_MODES:
+        return Unknown("no service in Knative mode was read")
+    found = cluster.find("v1", "ConfigMap", "config-features", "knative-serving")
+    if isinstance(found, Unknown):
+        return found
+    flag = str(((found or {}).get("data") or {}).get("kubernetes.podspec-persistent-volume-claim", "")).lower()
+    return flag != "disabled" if flag else Unknown("ConfigMap config-features does not name the flag for claims")
 
 
 def storage_initializer_image(cluster: Cluster) -> str:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pvserve.cluster.client import Cluster
 from pvserve.cluster.failures import NotFound, as_unknown
-from pvserve.cluster.kserve import read_kserve
+from pvserve.cluster.kserve import knative_claims, read_kserve
 from pvserve.cluster.pods import alive, free_bytes, holders
 from pvserve.errors import NotAllowed
 from pvserve.facts import (
@@ -58,6 +58,7 @@ def read_facts(cluster: Cluster, query: FactsQuery) -> Facts:
         runtime = pool.submit(_origin_runtime, cluster, query, origin)
         connection = pool.submit(_connection, cluster, start)
         pods = pool.submit(_runtime_pods, cluster, origin)
+        knative = pool.submit(knative_claims, cluster, start if isinstance(start, dict) else None)
         claimed = pool.submit(_claim, cluster, query, query.claim, claim, classes)
         source = pool.submit(_source, cluster, query, first.source.result(), classes)
         return Facts(
@@ -72,6 +73,7 @@ def read_facts(cluster: Cluster, query: FactsQuery) -> Facts:
             service=service,
             runtime=first.runtime.result(),
             connection=connection.result(),
+            knative_claims=knative.result(),
             runtime_pods=pods.result(),
             rights={right: asked.result() for right, asked in first.rights.items()},
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Object = Mapping[str, Any]
+DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"  # Standard (or RawDeployment), Knative (or Serverless)
 
 
 class ObjectKey(NamedTuple):

@@ -99,5 +99,6 @@ class Facts:
     service: Object | Unknown | None = None  # the service to be made, where it exists already
     runtime: Object | Unknown | None = None  # the runtime to be made, where it exists already
     connection: ConnectionKind | Unknown = "none"  # type of the secret named by opendatahub.io/connections
+    knative_claims: bool | Unknown = field(default_factory=lambda: Unknown("no service in Knative mode was read"))
     runtime_pods: tuple[Object, ...] | Unknown = ()  # live pods of origin_service: identity, placement
     rights: Mapping[Right, bool | Unknown] = field(default_factory=dict)

@@ -11,14 +11,14 @@ from typing import Any
 from pvserve.facts import Facts, Object, Unknown, name, namespace, ref
 from pvserve.facts.objects import ObjectKey
 from pvserve.plan import edit_runtime, edit_service
-from pvserve.plan.claim import access_modes
 from pvserve.plan.copies import content
 from pvserve.plan.diff import changes, missing
-from pvserve.plan.edit_service import MANAGED_BY, made_by_pvserve, new_service, replicas_of, runtime_name, storage_of
+from pvserve.plan.edit_service import MANAGED_BY, made_by_pvserve, new_service, runtime_name, storage_of
 from pvserve.plan.in_place import in_place_part
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import rights_of
 from pvserve.plan.steps import ApplyObject, Prove, Step, WaitReady
+from pvserve.plan.traps import trap_part
 from pvserve.spec.model import ModelSpec
 
 
@@ -27,12 +27,21 @@ def serve_part(spec: ModelSpec, facts: Facts, uri: str, *, loads: bool) -> Part:
     part = _platform(facts) + (in_place_part(spec, facts, uri) if spec.in_place else _beside(spec, facts, uri))
     if part.refusals:
         return part
+    part = part + trap_part(spec, facts, _subject(spec, facts), loads=loads)
     digests: Any = "full" if loads else "quick"
     tail: tuple[Step, ...] = (
         WaitReady("ready", f"wait until {spec.name} is Ready", spec.name, spec.timeout),
         Prove("prove", f"prove that {spec.name} serves from {uri}", spec.name, digests),
     )
-    return part + Part(steps=tail, notes=_replica_notes(spec, facts))
+    return part + Part(steps=tail)
+
+
+def _subject(spec: ModelSpec, facts: Facts) -> Object:
+    """The service that is edited or copied; where there is none, the one to be."""
+    found = facts.service if spec.in_place else facts.origin_service if spec.origin else _own(facts)
+    if isinstance(found, dict):
+        return found
+    return edit_service.fresh_service(spec.name, facts.namespace.name, spec.format or "", spec.runtime or "", "")
 
 
 def _platform(facts: Facts) -> Part:
@@ -169,15 +178,3 @@ def _apply(
         return Part(unchanged=(str(key),)) + assume(live, key, whole=True)
     change = ApplyObject(step, f"change {key}", wanted, live, lacks, "it is not as wanted", rights)
     return Part(steps=(change,)) + assume(live, key, whole=True)
-
-
-def _replica_notes(spec: ModelSpec, facts: Facts) -> tuple[str, ...]:
-    """KServe accepts several replicas on a claim of one node without a word; the second then stays Pending."""
-    service = facts.service if spec.in_place else facts.origin_service
-    claim = facts.claim.object
-    if not isinstance(service, dict) or replicas_of(service) < 2 or not isinstance(claim, dict):
-        return ()
-    if set(access_modes(claim)) & {"ReadWriteMany", "ReadOnlyMany"}:
-        return ()
-    words = f"up to {replicas_of(service)} replicas share claim {spec.claim.name}, which one node at a time can mount"
-    return (f"{words}: replicas on other nodes stay Pending",)
