@@ -1,0 +1,247 @@
+"""Bytes onto a claim, against `kubectl cp` in the same rounds. One command per row of README.md:
+
+python benchmarks/transfer.py pod | port-forward | small | unchanged | resume | memory | claim | reflink
+
+Needs root on the cluster's node (the bed), $KUBECONFIG, and kubectl. Everything it makes, it removes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import interrupted
+import tmpfs_volume as volumes
+from processors import Watch
+from rounds import line, machine, ratio, seconds, spread
+from sources import model, parse
+
+from pvserve.cluster import Cluster
+from pvserve.model import DigestCache, listing
+from pvserve.plan.loader import MOUNT
+from pvserve.transfer import Loaded, Target, Via, load
+
+MIB, GIB = 1 << 20, 1 << 30
+LARGE = "4x512Mi+200x8Ki"
+SMALL = "20000x4Ki"
+CLAIM = "models"
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every row needs."""
+
+    namespace: str
+    directory: Path
+    rounds: int
+    kubectl: str
+    profile: bool
+
+    def heading(self, cluster: Cluster, files: str) -> int:
+        """Print the machine; the bytes of `files`."""
+        print(machine(cluster.version()))
+        return sum(count * size for count, size in parse(files))
+
+
+def room(files: str, copies: int = 1) -> int:
+    """Bytes of a volume for so many copies of these files, whole blocks and xfs's log included."""
+    parts = parse(files)
+    return copies * sum(count * (size + 8192) for count, size in parts) + 512 * MIB
+
+
+def fresh() -> DigestCache:
+    """A cache of digests that knows nothing."""
+    return DigestCache(Path(tempfile.mkdtemp()) / "digests")
+
+
+def bring(
+    cluster: Cluster, pod: str, source: Path, via: Via, epoch: int = 1, cache: DigestCache | None = None
+) -> Loaded:
+    """Bytes only: the transfer itself, through a pod that runs already."""
+    reach = cluster.reach(pod, cluster.namespace, volumes.CONTAINER)
+    loaded = load(listing(source), reach, Target("model", CLAIM), via=via, epoch=epoch, cache=cache or fresh())
+    if loaded.channel != via:
+        raise RuntimeError(f"the channel was {loaded.channel}")
+    return loaded
+
+
+def command(bench: Bench, source: Path, cache: Path, *more: str) -> str:
+    """`pvserve load` as a user runs it, loader pod included; what it prints."""
+    run = [BIN / "pvserve", "load", source, f"pvc://{CLAIM}/model", "-n", bench.namespace, "-y", *more]
+    environment = {**os.environ, "PVSERVE_CACHE_DIR": str(cache)}
+    done = subprocess.run(run, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stdout + done.stderr)
+    return done.stdout
+
+
+def kubectl_cp(bench: Bench, pod: str, source: Path) -> None:
+    """The peer; whether it copied everything is asked afterwards."""
+    target = f"{bench.namespace}/{pod}:{MOUNT}/kubectl"
+    subprocess.run([bench.kubectl, "cp", source, target, "-c", volumes.CONTAINER], check=True, capture_output=True)
+
+
+def check_kubectl(cluster: Cluster, pod: str, source: Path) -> None:
+    """kubectl cp exits with 0 when its stream is cut; such a round must not count."""
+    counted = volumes.shell(
+        cluster, pod, f"find {MOUNT}/kubectl -type f | wc -l; du -sb --apparent-size {MOUNT}/kubectl"
+    )
+    files, size = counted.split()[:2]
+    ours = subprocess.run(["du", "-sb", source], check=True, capture_output=True, text=True).stdout.split()[0]
+    if int(files) != len(listing(source).entries) or abs(int(size) - int(ours)) > MIB:
+        raise RuntimeError(f"kubectl cp left {files} files, {size} bytes")
+
+
+@click.group()
+@click.option("--namespace", default="pvserve-benchmark", show_default=True)
+@click.option("--directory", type=Path, default=Path("/dev/shm"), show_default=True, help="For sources and volumes.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--kubectl", default=None, help="Default: in PATH, else the bed's own.")
+@click.option("--profile", is_flag=True, help="CPU seconds by part.")
+@click.pass_context
+def main(context: click.Context, namespace: str, directory: Path, rounds: int, kubectl: str, profile: bool) -> None:
+    """Measure one row."""
+    cache = Path(os.environ.get("BED_CACHE", "/var/cache/pvserve-bed"))
+    built = sorted(cache.glob("bin/kubernetes-*/kubectl"), key=lambda path: path.stat().st_mtime)
+    found = kubectl or shutil.which("kubectl") or (str(built[-1]) if built else None)
+    if found is None:
+        raise click.UsageError("there is no kubectl: name one with --kubectl")
+    context.obj = Bench(namespace, directory, rounds, found, profile)
+
+
+def against_kubectl(bench: Bench, files: str, via: Via, goal: float, whole: float | None) -> None:
+    """`via` against kubectl cp; with `whole`, the command with its loader pod too."""
+    theirs, ours, commands = [], [], []
+    with (
+        volumes.namespace(bench.namespace) as cluster,
+        model(bench.directory, files) as source,
+        volumes.claim(cluster, CLAIM, room(files), bench.directory),
+    ):
+        size = bench.heading(cluster, files)
+        for number in range(1, bench.rounds + 1):
+            with volumes.loader(cluster, CLAIM) as pod:
+                with Watch(bench.profile, "kubectl cp", size):
+                    theirs.append(seconds(lambda: kubectl_cp(bench, pod, source)))
+                check_kubectl(cluster, pod, source)
+                volumes.empty(cluster, pod)
+                with Watch(bench.profile, f"pvserve, {via}", size):
+                    ours.append(seconds(lambda: bring(cluster, pod, source, via)))
+                volumes.empty(cluster, pod)
+            print(f"round {number}: kubectl cp {theirs[-1]:.2f} s, pvserve by {via} {ours[-1]:.2f} s", flush=True)
+            if whole is not None:
+                with tempfile.TemporaryDirectory() as cache:
+                    commands.append(seconds(lambda: command(bench, source, Path(cache), "--via", via)))
+                with volumes.loader(cluster, CLAIM) as pod:
+                    volumes.empty(cluster, pod)
+    print(line("kubectl cp", theirs, size))
+    print(line(f"pvserve, {via}, bytes only", ours, size))
+    print(ratio("  bytes only, times faster", theirs, ours, goal))
+    if whole is not None:
+        print(line("pvserve load, the whole command", commands, size))
+        print(ratio("  whole command, times faster", theirs, commands, whole))
+
+
+@main.command()
+@click.option("--files", default=LARGE, show_default=True)
+@click.pass_obj
+def pod(bench: Bench, files: str) -> None:
+    """To the loader pod's address: TLS, sha256 at both ends."""
+    against_kubectl(bench, files, "pod", goal=4, whole=2.5)
+
+
+@main.command("port-forward")
+@click.option("--files", default=LARGE, show_default=True)
+@click.pass_obj
+def port_forward(bench: Bench, files: str) -> None:
+    """Through the API server only."""
+    against_kubectl(bench, files, "port-forward", goal=1.8, whole=None)
+
+
+@main.command()
+@click.option("--files", default=SMALL, show_default=True)
+@click.pass_obj
+def small(bench: Bench, files: str) -> None:
+    """Many small files."""
+    against_kubectl(bench, files, "pod", goal=2, whole=None)
+
+
+@main.command()
+@click.option("--files", default=LARGE, show_default=True)
+@click.pass_obj
+def unchanged(bench: Bench, files: str) -> None:
+    """The same `pvserve load` again, with nothing changed."""
+    with (
+        volumes.namespace(bench.namespace) as cluster,
+        model(bench.directory, files) as source,
+        volumes.claim(cluster, CLAIM, room(files), bench.directory),
+        tempfile.TemporaryDirectory() as cache,
+    ):
+        bench.heading(cluster, files)
+        command(bench, source, Path(cache))
+        times = [seconds(lambda: command(bench, source, Path(cache))) for _ in range(bench.rounds)]
+    reached = "reached" if max(times) <= 2 else "MISSED"
+    print(f"{'pvserve load, nothing changed':<34} {spread(times)}   goal 2 s: {reached}")
+
+
+@main.command()
+@click.option("--files", default=LARGE, show_default=True)
+@click.option("--via", default="pod", show_default=True)
+@click.pass_obj
+def resume(bench: Bench, files: str, via: Via) -> None:
+    """Killed when half of the bytes have left, and run again: what leaves twice."""
+    again = []
+    with (
+        volumes.namespace(bench.namespace) as cluster,
+        model(bench.directory, files) as source,
+        volumes.claim(cluster, CLAIM, room(files), bench.directory),
+    ):
+        size = bench.heading(cluster, files)
+        for number in range(1, bench.rounds + 1):
+            with volumes.loader(cluster, CLAIM) as pod:
+                left = interrupted.killed(cluster, pod, source, via, size // 2)
+                loaded = bring(cluster, pod, source, via, epoch=2)
+                again.append((left + loaded.sent_bytes - size) / MIB)
+                print(f"round {number}: killed at {left / MIB:.0f} MiB, {again[-1]:.1f} MiB left again", flush=True)
+                volumes.empty(cluster, pod)
+    print(f"{'sent again after the kill':<34} {spread(again, 'MiB')}")
+
+
+@main.command()
+@click.option("--files", default="4x512Mi,4x2Gi", show_default=True, help="Models, by commas.")
+@click.pass_obj
+def memory(bench: Bench, files: str) -> None:
+    """The peak of resident memory on both sides, by model size."""
+    with volumes.namespace(bench.namespace) as cluster:
+        bench.heading(cluster, LARGE)
+        for one in files.split(","):
+            with (
+                model(bench.directory, one) as source,
+                volumes.claim(cluster, CLAIM, room(one), bench.directory),
+                volumes.loader(cluster, CLAIM) as pod,
+            ):
+                peaks: dict[str, int] = {}
+                over = threading.Event()
+                watch = threading.Thread(target=interrupted.agent_memory, args=(cluster, pod, peaks, over))
+                watch.start()
+                try:
+                    client = interrupted.peak(cluster, pod, source)
+                finally:
+                    over.set()
+                    watch.join()
+            agent = max(peaks.values()) / MIB
+            reached = "reached" if max(agent, client / MIB) <= 256 else "MISSED"
+            print(
+                f"{one:<34} client {client / MIB:.0f} MiB, agent {agent:.0f} MiB   goal 256 MiB: {reached}", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()
