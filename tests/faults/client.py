@@ -132,9 +132,7 @@ def pod_of(job: Job) -> LocalPod:
     """A pod by the channel that is asked for."""
     lacks = ("python3",) if job.via == "shell" else ()
     address = "127.0.0.1" if job.via == "pod" else None
-    return LocalPod(
-        lacks=lacks, python=job.python, env=job.env, address=address, can_forward=job.via == "port-forward"
-    )
+    return LocalPod(lacks=lacks, python=job.python, env=job.env, address=address, can_forward=job.via == "port-forward")
 
 
 def main(job: Job) -> None:
@@ -174,4 +172,3 @@ def main(job: Job) -> None:
     Path(temporary).write_text(json.dumps(said))
     os.rename(temporary, job.report)
     os._exit(said["code"])
-

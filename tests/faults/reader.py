@@ -188,5 +188,7 @@ def settled(claim: Path, path: str) -> list[str]:
         wrong.append("I4 an intent to publish stays")
     home = claim / ".pvserve/models" / key(path)
     for here, _, names in os.walk(home):
-        wrong += [f"I4 a half-written file stays: {Path(here, name).relative_to(home)}" for name in names if name[0] == "."]
+        wrong += [
+            f"I4 a half-written file stays: {Path(here, name).relative_to(home)}" for name in names if name[0] == "."
+        ]
     return wrong

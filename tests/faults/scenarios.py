@@ -139,7 +139,9 @@ def _cut(trial: Trial, volume: Volume, files: int | None) -> Outcome:
     out.wrong += trial.check_done(again, source)
     _check_resent(total, struck, again, out)
     if again.said.get("sent", 0) > total - struck.acked:
-        out.wrong.append(f"I5 acknowledged bytes were lost: {struck.acked} of {total}, and {again.said['sent']} sent again")
+        out.wrong.append(
+            f"I5 acknowledged bytes were lost: {struck.acked} of {total}, and {again.said['sent']} sent again"
+        )
     return out
 
 
@@ -163,7 +165,13 @@ def race(home: Path, seed: int, files: int | None = None) -> Outcome:
         for epoch, source in zip(epochs, sources, strict=True):
             running.append(
                 trial.start(
-                    source, pod=f"p{epoch}", machine=epoch, epoch=epoch, replace=True, via=rng.choice(CHANNELS), pace=0.01
+                    source,
+                    pod=f"p{epoch}",
+                    machine=epoch,
+                    epoch=epoch,
+                    replace=True,
+                    via=rng.choice(CHANNELS),
+                    pace=0.01,
                 )
             )
             time.sleep(rng.random() * 0.3)

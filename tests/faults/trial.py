@@ -116,7 +116,7 @@ class Trial:
         self.python.write_text(
             "#!/bin/sh\n# The last argument names the place; an agent ends others of the same pod and place.\n"
             'set -- "$@" "$POD"; n=$#; i=1\n'
-            "while [ $i -lt $((n - 1)) ]; do set -- \"$@\" \"$1\"; shift; i=$((i + 1)); done\n"
+            'while [ $i -lt $((n - 1)) ]; do set -- "$@" "$1"; shift; i=$((i + 1)); done\n'
             'place=$1; pod=$2; shift 2; set -- "$@" "${place:+$place.$pod}"\n'
             f'exec "{real}" -X utf8 -I -S "{failing}" "{self.plan}" "$@"\n'
         )
@@ -180,10 +180,9 @@ class Trial:
         found = []
         for name in os.listdir("/proc"):
             if name.isdigit():
-                with contextlib.suppress(OSError):
-                    with open(f"/proc/{name}/environ", "rb") as file:
-                        if mark in file.read():
-                            found.append(int(name))
+                with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:
+                    if mark in file.read():
+                        found.append(int(name))
         return [pid for pid in found if pid != os.getpid()]
 
     def kill_agents(self) -> None:
