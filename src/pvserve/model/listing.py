@@ -78,9 +78,9 @@ def listing(directory: str | os.PathLike[str], include: Sequence[str] = (), excl
     walk = Walk(root, (root, snapshot.blobs) if snapshot else (root,), chosen)
     walk.run()
     if walk.faults:
-        raise _unloadable(root, walk.faults)
+        raise unloadable(root, walk.faults)
     if not walk.files:
-        raise _empty(root, walk.left_out)
+        raise empty(root, walk.left_out)
     entries = tuple(
         Found(
             path=path,
@@ -99,12 +99,12 @@ def listing(directory: str | os.PathLike[str], include: Sequence[str] = (), excl
         root=Path(root),
         entries=entries,
         left_out=tuple(sorted(walk.left_out)),
-        fingerprint=_fingerprint(entries),
+        fingerprint=fingerprint(entries),
         name=snapshot.name if snapshot else os.path.basename(root),
         source=snapshot.source if snapshot else root,
         include=tuple(include),
         exclude=tuple(exclude),
-        notes=_notes(chosen, entries, walk.left_out, snapshot),
+        notes=(*idle_patterns(chosen, entries, walk.left_out), *_notes(snapshot)),
     )
 
 
@@ -133,7 +133,8 @@ def _existing_directory(directory: str) -> str:
     return root
 
 
-def _unloadable(root: str, faults: list[Fault]) -> Refused:
+def unloadable(root: str, faults: list[Fault]) -> Refused:
+    """The error that names what cannot be loaded."""
     faults = sorted(faults)
     if len(faults) == 1 and faults[0].path == "":
         return Refused(
@@ -153,7 +154,8 @@ def _unloadable(root: str, faults: list[Fault]) -> Refused:
     )
 
 
-def _empty(root: str, left_out: list[str]) -> Refused:
+def empty(root: str, left_out: list[str]) -> Refused:
+    """The error for a directory of which nothing is left to load."""
     if not left_out:
         return Refused(
             "EmptyDirectory",
@@ -170,24 +172,25 @@ def _empty(root: str, left_out: list[str]) -> Refused:
     )
 
 
-def _fingerprint(entries: tuple[Found, ...]) -> str:
+def fingerprint(entries: tuple[Found, ...]) -> str:
+    """Of names, sizes, times and inodes."""
     digest = hashlib.sha256()
     for found in entries:
         digest.update(repr(found[:7]).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-def _notes(
-    chosen: Filter, entries: tuple[Found, ...], left_out: list[str], snapshot: huggingface.Snapshot | None
-) -> tuple[str, ...]:
+def idle_patterns(chosen: Filter, entries: tuple[Found, ...], left_out: list[str]) -> tuple[str, ...]:
+    """What the user should hear of patterns that did nothing."""
+    idle = chosen.idle((found.path for found in entries), left_out)
+    return tuple(f"the pattern {shown(pattern)} matches no file" for pattern in idle)
+
+
+def _notes(snapshot: huggingface.Snapshot | None) -> tuple[str, ...]:
     """What the user should hear and may go on with."""
-    notes = [
-        f"the pattern {shown(pattern)} matches no file"
-        for pattern in chosen.idle((found.path for found in entries), left_out)
-    ]
-    if snapshot and (begun := huggingface.unfinished(snapshot)):
-        notes.append(
-            f"{len(begun)} downloads into the Hugging Face cache of {snapshot.repository} are unfinished; "
-            f"`hf download {snapshot.repository} --revision {snapshot.revision}` completes them"
-        )
-    return tuple(notes)
+    if not snapshot or not (begun := huggingface.unfinished(snapshot)):
+        return ()
+    return (
+        f"{len(begun)} downloads into the Hugging Face cache of {snapshot.repository} are unfinished; "
+        f"`hf download {snapshot.repository} --revision {snapshot.revision}` completes them",
+    )

@@ -142,13 +142,15 @@ class Walk:
         self.left_out.append(path + "/" if directory else path)
 
     def _check_name(self, path: str, name: str, names: dict[str, str]) -> None:
-        """Refuse names that no volume, or not every volume, can hold side by side."""
-        if why := name_fault(path):
+        if why := name_fault(path) or clash(name, names):
             self.faults.append(Fault(path, why))
-            return
-        folded = name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
-        other = names.setdefault(folded, name)
-        if other != name:
-            self.faults.append(
-                Fault(path, f"clashes with {shown(other)}: the names differ only in case or Unicode form")
-            )
+
+
+def clash(name: str, names: dict[str, str]) -> str:
+    """Why `name` cannot lie beside others of its directory, or ""; `names` are those seen, by their folded form.
+
+    Not every volume can hold names side by side that differ only in case or Unicode form.
+    """
+    folded = name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+    other = names.setdefault(folded, name)
+    return "" if other == name else f"clashes with {shown(other)}: the names differ only in case or Unicode form"

@@ -3,8 +3,20 @@
 Owns moving, digesting, resuming and publishing. Must not print, decide where a model goes, or know Kubernetes.
 """
 
-from pvserve.transfer.engine import load
+from pvserve.transfer.engine import copy, load
 from pvserve.transfer.looking import inspect
 from pvserve.transfer.values import ExecStream, Level, Loaded, Reach, Result, Target, Via, VolumeReport
 
-__all__ = ["ExecStream", "Level", "Loaded", "Reach", "Result", "Target", "Via", "VolumeReport", "inspect", "load"]
+__all__ = [
+    "ExecStream",
+    "Level",
+    "Loaded",
+    "Reach",
+    "Result",
+    "Target",
+    "Via",
+    "VolumeReport",
+    "copy",
+    "inspect",
+    "load",
+]

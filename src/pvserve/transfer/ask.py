@@ -13,6 +13,8 @@ from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, to_js
 from pvserve.transfer.agent.frames import CELL, FINISH, TEXT, Wire
 from pvserve.transfer.values import Target
 
+ROWS = 2000  # files per FILES frame
+
 
 @dataclass
 class Ask:
@@ -26,6 +28,17 @@ class Ask:
     known: list[str]  # the source's digest per file, "" until it is known
     cache: DigestCache
     tries: dict[int, int]
+    source: Target | None = None  # in the pod itself; None: the files are on this machine
+
+    def rows(self) -> list[list[object]]:
+        """The files as the agent wants to hear of them."""
+        rows: list[list[object]] = []
+        for found, known in zip(self.listing.entries, self.known, strict=True):
+            row: list[object] = [found.path, found.size, int(found.executable), known]
+            if self.source is not None:
+                row += [str(found.real), found.mtime_ns, found.ctime_ns, found.inode]
+            rows.append(row)
+        return rows
 
 
 def key_of(path: str) -> str:
@@ -34,10 +47,14 @@ def key_of(path: str) -> str:
     return quoted if len(quoted) <= 200 else "sha256-" + hashlib.sha256(path.encode()).hexdigest()
 
 
+def place_word(target: Target) -> str:
+    """The path in a form that may stand in a process's arguments: 16 hex digits."""
+    return hashlib.sha256(target.path.encode()).hexdigest()[:16]
+
+
 def transfer_of(target: Target, listing: Listing) -> str:
     """Names the transfer of exactly these files to this path: the same after a restart, another once one is touched."""
-    place = hashlib.sha256(target.path.encode()).hexdigest()[:16]
-    return f"{place}-{hashlib.sha256(listing.fingerprint.encode()).hexdigest()[:16]}"
+    return f"{place_word(target)}-{hashlib.sha256(listing.fingerprint.encode()).hexdigest()[:16]}"
 
 
 def place_of(target: Target) -> dict[str, str]:

@@ -9,7 +9,10 @@ from functools import cache
 from importlib import resources
 
 # In the order of their imports.
-MODULES = ("frames", "volume", "expected", "place", "receiver", "publish", "reuse", "survey", "serve", "listen")
+MODULES = (
+    "frames", "volume", "expected", "place", "reuse", "receiver", "publish", "source", "copier", "survey", "serve",
+    "listen",
+)  # fmt: skip
 NAME = "pvserve-agent"
 
 # Reads its own length and text from stdin: a command line is seen by everybody and limited in size.

@@ -43,6 +43,8 @@ def failure(told: Any, target: Target) -> PvserveError:
         )
     if code == "Overtaken":
         return Temporary("Overtaken", f"another writer took {target} over", subject=str(target))
+    if code in ("SourceChanged", "SourceUnreadable"):
+        return _source(code, text)
     if code == "Occupied":
         return occupied(target)
     if code == "Unsafe":
@@ -57,6 +59,21 @@ def failure(told: Any, target: Target) -> PvserveError:
         f"the loader pod's agent stopped: {code if code.isidentifier() else 'unknown'} {text}",
         subject=str(target),
         remedy=("run the same command again; it goes on where this one stopped",),
+    )
+
+
+def _source(code: str, text: str) -> PvserveError:
+    """A source in the pod changed, or cannot be read; `text` begins with the file's name."""
+    if code == "SourceUnreadable":
+        return PvserveError(
+            code,
+            f"reading {text}",
+            remedy=("check the storage that the source's claim lies on, then run the same command again",),
+        )
+    return Temporary(
+        code,
+        f"{text} changed while it was read",
+        remedy=("wait until nothing writes to the model directory, then run the same command again",),
     )
 
 

@@ -11,7 +11,7 @@ from pvserve.model import Manifest, full_manifest, known_manifest, manifest_dige
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import Broken
 from pvserve.transfer.ask import Ask
-from pvserve.transfer.ends import End
+from pvserve.transfer.ends import End, manifest_from
 from pvserve.transfer.looking import Look, Row
 from pvserve.transfer.progress import Progress
 
@@ -30,9 +30,9 @@ def there_already(end: End, ask: Ask, progress: Progress, stopped: Callable[[], 
         return None  # an empty directory is in nobody's way
     source = known_manifest(ask.listing, ask.cache)
     if source is None and _names_fit(seen, ask):
-        source = _digest_source(ask, progress, stopped)
+        source = _digest_source(end, ask, progress, stopped)
     if rows is not None and _same_names(rows, ask) and not (ask.replace and source is None):
-        source = source or _digest_source(ask, progress, stopped)
+        source = source or _digest_source(end, ask, progress, stopped)
         if seen.current == manifest_digest(source).removeprefix("sha256:"):
             return source
         if seen.manifest is None and _same_digests(end, source, progress):
@@ -69,7 +69,12 @@ def _is_damaged(seen: Look, source: Manifest | None) -> bool:
     return bool(seen.manifest and source and manifest_digest(seen.manifest) == manifest_digest(source))
 
 
-def _digest_source(ask: Ask, progress: Progress, stopped: Callable[[], bool]) -> Manifest:
+def _digest_source(end: End, ask: Ask, progress: Progress, stopped: Callable[[], bool]) -> Manifest:
+    if ask.source is not None:
+        progress.phase = "hash"
+        end.digest_source()
+        return manifest_from(ask)
+
     def heard(event: object) -> None:
         if stopped():
             raise Broken("stopped")

@@ -13,6 +13,7 @@ from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import BYE, DONE, FAIL, PING, Broken
 from pvserve.transfer.ask import Ask, send_manifest
 from pvserve.transfer.channels import Channel
+from pvserve.transfer.claim_source import digest_source
 from pvserve.transfer.looking import Look, look
 from pvserve.transfer.progress import Progress
 from pvserve.transfer.session import Session
@@ -26,6 +27,9 @@ class End(Protocol):
 
     def look(self, *, rows: bool, digests: bool) -> Look: ...
     def adopt(self, manifest: Manifest) -> None: ...
+    def digest_source(self) -> None:
+        """Fill in what is not known of `Ask.known`; only where the source lies in the pod."""
+
     def send(self) -> Manifest: ...
     def close(self) -> None: ...
 
@@ -41,7 +45,7 @@ class AgentEnd:
 
     def __init__(self, ask: Ask, channel: Channel, progress: Progress) -> None:
         self.sent = 0
-        self.channel = channel.name
+        self.channel = "claim" if ask.source is not None else channel.name
         self._ask = ask
         self._channel = channel
         self._progress = progress
@@ -60,6 +64,14 @@ class AgentEnd:
                 raise causes.failure(frame.json(), self._ask.target)
             if frame.kind != PING:
                 raise Broken(f"frame {frame.kind} came out of turn")
+
+    def digest_source(self) -> None:
+        """Fill in what is not known of `Ask.known`; only where the source lies in the pod."""
+        ask = self._ask
+        assert ask.source is not None
+        for number, digest, began in digest_source(self._channel.control, ask, ask.source):
+            ask.known[number] = digest
+            ask.cache.put(ask.listing.entries[number], digest, read_at_ns=began)
 
     def send(self) -> Manifest:
         """Send what is missing and publish."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 from pvserve.errors import Interrupted, PvserveError, Temporary
 from pvserve.events import Listener, silent
-from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, shown
+from pvserve.model import DigestCache, Listing, manifest_digest, shown
 from pvserve.transfer.agent.frames import Broken
-from pvserve.transfer.ask import Ask, transfer_of
-from pvserve.transfer.channels import NoAgent, open_channel
+from pvserve.transfer.ask import Ask, place_word, transfer_of
+from pvserve.transfer.channels import Channel, NoAgent, open_channel
+from pvserve.transfer.claim_source import check_same, copy_needs_python, list_source
 from pvserve.transfer.deciding import there_already
 from pvserve.transfer.ends import AgentEnd, End
 from pvserve.transfer.progress import INTERVAL, Progress
@@ -51,9 +53,56 @@ def load(  # noqa: PLR0913 - what a load is, one value each
     """
     progress = Progress(len(listing.entries), listing.bytes, target.claim, listen)
     digests = cache or DigestCache()
+    ask = _ask(listing, target, digests, epoch=epoch, replace=replace)
+    return _carried_out(_Load(ask, reach, via, target, progress), digests, cancel)
+
+
+def copy(  # noqa: PLR0913 - what a copy is, one value each
+    source: Target,
+    reach: Reach,
+    target: Target,
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    same_as: Listing | None = None,
+    replace: bool = False,
+    epoch: int = 1,
+    cancel: threading.Event | None = None,
+    listen: Listener = silent,
+    cache: DigestCache | None = None,
+) -> Loaded:
+    """As `load`, of a directory on a claim that the pod at `reach` mounts too: no byte crosses the network.
+
+    `include` and `exclude` are `pvserve.model.filters`. `same_as` is what the source should be.
+
+    Raises:
+        Refused: also NoSuchSource, CopyNeedsPython, SourceElsewhere (the source is not `same_as`), and what
+            `pvserve.model.listing` refuses; nothing was changed.
+        UsageError: WhichSnapshot, for a repository of a Hugging Face cache.
+    """
+    digests = cache or DigestCache()
+
+    def begin(channel: Channel) -> Ask:
+        listing = list_source(channel.control, source, include, exclude)
+        ask = _ask(listing, target, digests, epoch=epoch, replace=replace)
+        ask.source = source
+        if same_as is not None:
+            check_same(listing, same_as, source)
+            ask.known = [
+                mine or digests.get(found) or "" for mine, found in zip(ask.known, same_as.entries, strict=True)
+            ]
+        return ask
+
+    work = _Load(begin, reach, "exec", target, Progress(0, 0, target.claim, listen))
+    return _carried_out(work, digests, cancel)
+
+
+def _ask(listing: Listing, target: Target, digests: DigestCache, *, epoch: int, replace: bool) -> Ask:
     known = [digests.get(found) or "" for found in listing.entries]
-    ask = Ask(listing, target, transfer_of(target, listing), epoch, replace, known, digests, {})
-    work = _Load(ask, reach, via, progress)
+    return Ask(listing, target, transfer_of(target, listing), epoch, replace, known, digests, {})
+
+
+def _carried_out(work: _Load, digests: DigestCache, cancel: threading.Event | None) -> Loaded:
     try:
         return work.watched(cancel or threading.Event())
     finally:
@@ -61,15 +110,21 @@ def load(  # noqa: PLR0913 - what a load is, one value each
 
 
 class _Load:
-    """The work runs in a thread of its own: whatever call it hangs in, the user's wish to stop is heard."""
+    """The work runs in a thread of its own: whatever call it hangs in, the user's wish to stop is heard.
 
-    def __init__(self, ask: Ask, reach: Reach, via: Via, progress: Progress) -> None:
-        self._ask = ask
+    `ask` may be made only when the agent can be asked what there is.
+    """
+
+    def __init__(
+        self, ask: Ask | Callable[[Channel], Ask], reach: Reach, via: Via, target: Target, progress: Progress
+    ) -> None:
+        self._asked = ask
         self._reach = reach
         self._via = via
+        self._target = target
         self._progress = progress
         self._sent = 0
-        self._end: End | None = None
+        self._end: End | Channel | None = None
         self._cancelled = threading.Event()
         self._over = threading.Event()
         self._result: Loaded | BaseException | None = None
@@ -89,7 +144,7 @@ class _Load:
             return self._result
         if cancel.is_set() or self._result is None:
             raise Interrupted(
-                "Interrupted", f"stopped while loading {self._ask.target}", remedy=("the same command goes on",)
+                "Interrupted", f"stopped while loading {self._target}", remedy=("the same command goes on",)
             )
         raise self._result
 
@@ -128,39 +183,47 @@ class _Load:
     def _session(self) -> Loaded:
         """One end, from opening to closing it."""
         self._progress.phase = "connect"
-        end = self._end = self._open()
+        ask, end = self._open()
+        self._end = end
         self._progress.channel, self._progress.waiting_for = end.channel, ""
         try:
-            manifest = there_already(end, self._ask, self._progress, self._cancelled.is_set) or end.send()
+            manifest = there_already(end, ask, self._progress, self._cancelled.is_set) or end.send()
         finally:
             self._sent += end.sent
             end.close()
-        return self._loaded(manifest)
-
-    def _open(self) -> End:
-        """The agent by the best channel; where the pod cannot run it, its shell."""
-        place = self._ask.transfer.partition("-")[0]
-        try:
-            return AgentEnd(self._ask, open_channel(self._reach, self._via, place), self._progress)
-        except NoAgent:
-            return ShellEnd(self._ask, self._reach, self._progress)
-
-    def _loaded(self, manifest: Manifest) -> Loaded:
         self._progress.finish(unchanged=not self._sent)
         return Loaded(
             manifest=manifest,
             manifest_digest=manifest_digest(manifest),
             sent_bytes=self._sent,
-            reused_bytes=max(0, self._ask.listing.bytes - self._sent),
+            reused_bytes=max(0, ask.listing.bytes - self._sent),
             channel=self._progress.channel,
             seconds=self._progress.seconds,
         )
+
+    def _open(self) -> tuple[Ask, End]:
+        """The agent by the best channel; where the pod cannot run it, its shell."""
+        asked = self._asked
+        try:
+            channel = self._end = open_channel(self._reach, self._via, place_word(self._target))
+        except NoAgent as error:
+            if not isinstance(asked, Ask):
+                raise copy_needs_python(self._target, str(error)) from error
+            return asked, ShellEnd(asked, self._reach, self._progress)
+        if not isinstance(asked, Ask):
+            try:
+                asked = self._asked = asked(channel)
+            except BaseException:
+                channel.close()
+                raise
+            self._progress.expect(len(asked.listing.entries), asked.listing.bytes)
+        return asked, AgentEnd(asked, channel, self._progress)
 
     def _given_up(self, error: BaseException) -> PvserveError:
         return Temporary(
             "TransferCut",
             f"the connection to the loader pod broke again and again: {_clause(error)}",
-            subject=str(self._ask.target),
+            subject=str(self._target),
             remedy=("run the same command again; it goes on where this one stopped",),
         )
 

@@ -38,6 +38,10 @@ class Progress:
         self.channel = ""
         self.waiting_for = ""
 
+    def expect(self, files: int, size: int) -> None:
+        """What is to come, where it was not known from the beginning."""
+        self._files_total, self._bytes_total = files, size
+
     @property
     def seconds(self) -> float:
         """Since the beginning."""

@@ -31,21 +31,22 @@ from pvserve.transfer.agent.frames import (
     PING,
     READY,
     SMALL,
+    SOURCED,
     STATE,
     Broken,
     Frame,
     Unexpected,
 )  # fmt: skip
 from pvserve.transfer.answers import understood
-from pvserve.transfer.ask import Ask, place_of, send_manifest
+from pvserve.transfer.ask import ROWS, Ask, place_of, send_manifest
 from pvserve.transfer.channels import Channel
+from pvserve.transfer.copier import FarCopier
 from pvserve.transfer.progress import Phase, Progress
 from pvserve.transfer.sender import Job, Sender, packs
 
 SILENT_SECONDS = 60.0  # the agent says something every 5 s
 LAST_WORDS_SECONDS = 1.0
 TRIES = 3  # times that one file may come back wrong
-ROWS = 2000  # files per FILES frame
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -66,7 +67,11 @@ class Session:
         self._done: dict[str, Any] | None = None
         self._heard = time.monotonic()
         self._deaf = threading.Event()  # nothing more will be heard
-        self._sender = Sender(self._entries, ask.known, channel.data, self._digested, self._fail)
+        self._sender: Sender | FarCopier = (
+            FarCopier(self._entries, self._control, self._guarded)
+            if ask.source
+            else Sender(self._entries, ask.known, channel.data, self._digested, self._fail)
+        )
 
     @property
     def sent(self) -> int:
@@ -95,12 +100,11 @@ class Session:
 
     def _begin(self) -> dict[int, list[Any]]:
         target = self._ask.target
-        ours = {"transfer": self._ask.transfer, "epoch": self._ask.epoch, "reuse": True}
-        self._control.send_json(BEGIN, {**place_of(target), **ours})
-        rows = [
-            [found.path, found.size, int(found.executable), known]
-            for found, known in zip(self._entries, self._ask.known, strict=True)
-        ]
+        source = self._ask.source
+        ours = {"transfer": self._ask.transfer, "epoch": self._ask.epoch, "reuse": source is None}
+        origin = {"source": {"mount": source.mount, "path": source.path}} if source else {}
+        self._control.send_json(BEGIN, {**place_of(target), **ours, **origin})
+        rows = self._ask.rows()
         with contextlib.suppress(BrokenPipeError):  # the agent gave up, and says why below
             for start in range(0, len(rows), ROWS):
                 self._control.send_json(FILES, rows[start : start + ROWS])
@@ -201,9 +205,8 @@ class Session:
             number = self._number(frame.number)
             for first, count in PACKED.iter_unpack(frame.payload):
                 self._progress.durable(number, self._bytes(number, first, count))
-        elif frame.kind == GOOD:
-            for number, digest in CHECKED.iter_unpack(frame.payload):
-                self._check(self._number(number), digest.hex())
+        elif frame.kind in (GOOD, SOURCED):
+            self._hear_digests(frame)
         elif frame.kind == BAD:
             self._again(self._number(frame.number), bytes(frame.payload[:200]).decode("utf-8", "replace"))
         elif frame.kind == FAIL:
@@ -214,6 +217,17 @@ class Session:
                 self._lock.notify_all()
         elif frame.kind != PING:
             raise Broken(f"frame {frame.kind} came out of turn")
+
+    def _hear_digests(self, frame: Frame) -> None:
+        """Digests of files as the volume gave them back, or of the source where it lies in the pod."""
+        for number, digest in CHECKED.iter_unpack(frame.payload):
+            if frame.kind == GOOD:
+                self._check(self._number(number), digest.hex())
+            elif self._ask.source is None:
+                raise Broken("the agent tells digests of files that it does not have")
+            else:
+                self._ask.known[self._number(number)] = digest.hex()
+                self._digested(number, digest.hex(), frame.offset)
 
     def _bytes(self, number: int, first: int, count: int) -> int:
         """Bytes of a run of cells; the last cell of a file is shorter."""

@@ -25,10 +25,11 @@ CHECKED = struct.Struct(">I32s")  # file number, sha256
 
 HELLO, PING, FAIL, BYE = 1, 2, 3, 4
 BEGIN, FILES, STATE, HAVE, READY = 10, 11, 12, 13, 14
-DATA, PACK, AGAIN = 20, 21, 22
-DURABLE, GOOD, BAD = 30, 31, 32
+DATA, PACK, AGAIN, COPY = 20, 21, 22, 23
+DURABLE, GOOD, BAD, SOURCED = 30, 31, 32, 33
 TEXT, FINISH, DONE = 40, 41, 42
 SURVEY, SEEN, SURVEYED = 50, 51, 52
+LIST, LISTED, DIGEST = 60, 61, 62
 
 Buffer = Union[bytes, bytearray, memoryview]
 

@@ -17,6 +17,7 @@ from typing import Any, Callable
 from .expected import Expected, Large, digest_of, runs
 from .frames import BAD, CELL, CHECKED, DURABLE, GOOD, PACKED, Broken
 from .place import Partial
+from .reuse import NotInKernel, copy_range
 from .volume import PLAIN, Tree, look, open_directory, write_all
 
 FLUSH = 32 << 20  # bytes of one file between two fsyncs; with the next ones under way, 64 MiB are the bound
@@ -38,7 +39,7 @@ class Receiver:
     ) -> None:
         self._partial = partial
         self._journal_lock = threading.Lock()
-        self._expected = expected
+        self.expected = expected
         self._tell = tell
         self._fail = fail
         self._work: queue.Queue[Callable[[], None]] = queue.Queue()
@@ -48,6 +49,7 @@ class Receiver:
         self._opened: dict[int, Large] = {}
         self._tree = Tree(partial.files)
         self._tree_lock = threading.Lock()
+        self.files = partial.files
         self.failed = False
         for _ in range(min(4, max(2, os.cpu_count() or 2))):
             threading.Thread(target=self._serve, daemon=True).start()
@@ -55,7 +57,7 @@ class Receiver:
     def resume(self) -> None:
         """Believe the journal, as far as the files bear it out."""
         for line in self._partial.journal.lines:
-            file = self._expected.get(int(line[1]))
+            file = self.expected.get(int(line[1]))
             if file is None or line[0] == "f":
                 continue
             if line[0] == "x":
@@ -64,7 +66,7 @@ class Receiver:
                 file.inode, file.verified = int(line[3]), line[4]
             elif line[0] == "d" and isinstance(file, Large):
                 file.mark([(int(line[2]), int(line[3]))])
-        for file in self._expected.values():
+        for file in self.expected.values():
             if file.verified or (isinstance(file, Large) and file.durable_count):
                 self._check_resumed(file)
 
@@ -84,18 +86,35 @@ class Receiver:
 
     def cell(self, number: int, offset: int, payload: memoryview) -> None:
         """One piece of a large file."""
-        file = self._expected.get(number)
+        file = self.expected.get(number)
         if not isinstance(file, Large) or offset % CELL or len(payload) != min(CELL, file.size - offset):
             raise Broken(f"a piece of file {number} at {offset} does not fit")
-        self._hold(len(payload))
+        self._put(file, offset, len(payload), lambda handle: write_all(handle, payload, offset))
+
+    def copy_cell(self, number: int, offset: int, size: int, source: int) -> bool:
+        """The same from an open file, in the kernel; False, and nothing done, where it cannot."""
+        file = self.expected[number]
+        assert isinstance(file, Large)
+        try:
+            self._put(file, offset, size, lambda handle: copy_range(source, handle, offset, size))
+        except NotInKernel:
+            return False
+        return True
+
+    def _put(self, file: Large, offset: int, size: int, write: Callable[[int], None]) -> None:
+        """Write one cell and see to its fsync."""
+        self._hold(size)
         try:
             with file.lock:
-                write_all(self._open(file).fileno(), payload, offset)
+                write(self._open(file).fileno())
                 file.pending.append(offset // CELL)
-                file.pending_bytes += len(payload)
+                file.pending_bytes += size
                 ready = file.pending_bytes >= FLUSH or file.whole()
+        except NotInKernel:
+            self._release(size)
+            raise
         except OSError as error:
-            self._release(len(payload))
+            self._release(size)
             # What was fsynced before stays good when the volume is full; other errors condemn the file.
             self._trouble(file, error, condemn=error.errno not in FATAL)
             return
@@ -112,7 +131,7 @@ class Receiver:
             self._packs += 1
         written, offset = [], table
         for number, size in PACKED.iter_unpack(payload[:table]):
-            file = self._expected.get(number)
+            file = self.expected.get(number)
             if file is None or isinstance(file, Large) or size != file.size or offset + size > len(payload):
                 raise Broken(f"file {number} in a pack does not fit")
             try:
@@ -124,7 +143,7 @@ class Receiver:
 
     def again(self, number: int) -> None:
         """The client found that the digest differs: forget the file."""
-        self._condemn(self._expected[number])
+        self._condemn(self.expected[number])
 
     def take_copy(self, file: Expected, make: Callable[[], int]) -> None:
         """A copy of a file that lies on the volume already; whether it is equal, its digest decides."""

@@ -24,7 +24,11 @@ FICLONE = 0x40049409  # ioctl_ficlone(2)
 PIECE = 64 * CELL
 SUMS_LIMIT = 64 << 20
 _LINE = re.compile(rb"([0-9a-f]{64}) [ *]([^\n]+)")
-_NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.EBADF)
+NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM, errno.EBADF)
+
+
+class NotInKernel(Exception):
+    """The kernel or the file systems cannot copy between these two files."""
 
 
 def candidates(place: Place, partial: Partial, wanted: Iterable[Expected]) -> Iterator[tuple[Expected, str]]:
@@ -73,7 +77,7 @@ def _copy_bytes(original: int, handle: int, size: int) -> None:
         fcntl.ioctl(handle, FICLONE, original)
         return
     except OSError as error:
-        if error.errno not in _NO_CLONE:
+        if error.errno not in NO_CLONE:
             raise
     offset, in_kernel = 0, True
     while offset < size:
@@ -83,7 +87,7 @@ def _copy_bytes(original: int, handle: int, size: int) -> None:
             try:
                 done = os.copy_file_range(original, handle, wanted, offset, offset)
             except OSError as error:
-                if error.errno not in _NO_CLONE:
+                if error.errno not in NO_CLONE:
                     raise
                 in_kernel = False
         else:
@@ -97,6 +101,21 @@ def _copy_bytes(original: int, handle: int, size: int) -> None:
             os.posix_fadvise(handle, 0, offset, os.POSIX_FADV_DONTNEED)
             os.posix_fadvise(original, 0, offset, os.POSIX_FADV_DONTNEED)
         offset += done
+
+
+def copy_range(source: int, handle: int, offset: int, size: int) -> None:
+    """copy_file_range of exactly these bytes. Raises NotInKernel where kernel or file systems cannot."""
+    done = 0
+    while done < size:
+        try:
+            count = os.copy_file_range(source, handle, size - done, offset + done, offset + done)
+        except OSError as error:
+            if error.errno not in NO_CLONE:
+                raise
+            raise NotInKernel from error
+        if not count:
+            raise NotInKernel
+        done += count
 
 
 def _known(place: Place, partial: Partial) -> Iterator[tuple[str, str, str]]:

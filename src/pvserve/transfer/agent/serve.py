@@ -12,22 +12,27 @@ import signal
 import threading
 import time
 import traceback
-from typing import Any
+from typing import Any, Iterable
 
-from .expected import Expected, Large
+from .copier import Copier, tell_digests
+from .expected import Expected, Large, runs
 from .frames import (
     AGAIN,
     BAD,
     BEGIN,
     BYE,
     CELL,
+    COPY,
     DATA,
+    DIGEST,
     DONE,
     FAIL,
     FILES,
     FINISH,
     HAVE,
     HELLO,
+    LIST,
+    LISTED,
     PACK,
     PING,
     READY,
@@ -46,6 +51,7 @@ from .place import MANIFEST, SUMS, Overtaken, Partial, Place, space
 from .publish import Occupied, adopt, publish, recover
 from .receiver import Receiver
 from .reuse import candidates, copy_file
+from .source import Origin, Source, SourceChanged, SourceUnreadable
 from .survey import BATCH, manifest_text, rows, state
 from .volume import Tree, Unsafe
 
@@ -66,6 +72,7 @@ class Session:
         self._partial: Partial | None = None
         self._place: Place | None = None
         self._expected: dict[int, Expected] = {}
+        self._copier: Copier | None = None
         self._texts: dict[str, bytearray] = {MANIFEST: bytearray(), SUMS: bytearray()}
 
     def run(self) -> None:
@@ -129,6 +136,14 @@ class Session:
             self._begin(frame.json())
         elif frame.kind == SURVEY:
             self._survey(frame.json())
+        elif frame.kind == LIST:
+            self._list(frame.json())
+        elif frame.kind == DIGEST:
+            self._digest(frame.json())
+        elif frame.kind == COPY:
+            assert self._copier is not None
+            ask = frame.json()
+            self._copier.add(ask["numbers"], ask["send"])
         elif frame.kind == AGAIN:
             assert self.receiver is not None
             self.receiver.again(frame.number)
@@ -144,19 +159,42 @@ class Session:
         place = self._place = Place(ask["mount"], ask["path"], ask["key"])
         if not _TRANSFER.fullmatch(ask["transfer"]):
             raise Broken("the transfer has no proper name")
-        for row in self._listed():
-            number = len(self._expected)
+        rows_ = self._listed()
+        for number, row in enumerate(rows_):
             kind = Large if row[1] > SMALL else Expected
             self._expected[number] = kind(number, row[0], row[1], bool(row[2]), row[3])
         recover(place)
         self._partial = Partial(place, ask["transfer"], ask["epoch"])
         self.receiver = Receiver(self._partial, self._expected, self._wire.send, self.fail)
         self.receiver.resume()
+        if "source" in ask:
+            source = Source(ask["source"]["mount"], ask["source"]["path"])
+            self._copier = Copier(source, _origins(rows_), self.receiver, self._wire.send, self.fail)
         copies = list(candidates(place, self._partial, self._expected.values())) if ask["reuse"] else []
         self._wire.send_json(STATE, state(place))
         self._tell_have([file for file, _ in copies])
         self._wire.send(READY)
         threading.Thread(target=self._copy, args=(place, copies), daemon=True).start()
+
+    def _list(self, ask: dict[str, Any]) -> None:
+        """What lies at a source in this pod."""
+        self._send_rows(Source(ask["mount"], ask["path"]).rows())
+        self._wire.send(LISTED)
+
+    def _digest(self, ask: dict[str, Any]) -> None:
+        """The digests of files of a source in this pod."""
+        source = Source(ask["mount"], ask["path"])
+        tell_digests(source, list(_origins(self._listed()).items()), self._wire.send)
+        self._wire.send(LISTED)
+
+    def _send_rows(self, found: Iterable[list[Any]]) -> None:
+        batch: list[list[Any]] = []
+        for row in found:
+            batch.append(row)
+            if len(batch) == BATCH // 4:
+                self._wire.send_json(SEEN, batch)
+                batch = []
+        self._wire.send_json(SEEN, batch)
 
     def _listed(self) -> list[list[Any]]:
         found: list[list[Any]] = []
@@ -167,8 +205,6 @@ class Session:
             found += rows_
 
     def _tell_have(self, copied: list[Expected]) -> None:
-        from .expected import runs
-
         told: list[list[Any]] = [[file.number, "c"] for file in copied]
         for file in self._expected.values():
             if file.verified:
@@ -215,13 +251,7 @@ class Session:
             for start in range(0, len(text), CELL):
                 self._wire.send(TEXT, text[start : start + CELL])
         if ask["rows"] and answer["kind"] == "directory":
-            batch: list[list[Any]] = []
-            for row in rows(place, ask["digests"], lambda size: self._wire.send(PING, offset=size)):
-                batch.append(row)
-                if len(batch) == BATCH // 4:
-                    self._wire.send_json(SEEN, batch)
-                    batch = []
-            self._wire.send_json(SEEN, batch)
+            self._send_rows(rows(place, ask["digests"], lambda size: self._wire.send(PING, offset=size)))
         self._wire.send_json(SURVEYED, answer)
 
     def _breathe(self) -> None:
@@ -233,6 +263,11 @@ class Session:
             with contextlib.suppress(Broken, OSError):
                 self._wire.send(PING)
             touch(self._heard)
+
+
+def _origins(rows_: list[list[Any]]) -> dict[int, Origin]:
+    """Where the files lie, from rows that say so: path, size, executable, digest, real path, times and inode."""
+    return {number: Origin(row[0], row[4], (row[1], *row[5:8])) for number, row in enumerate(rows_)}
 
 
 def touch(path: str) -> None:
@@ -251,7 +286,7 @@ def describe(error: BaseException, place: Place | None) -> dict[str, Any]:
         told["path"] = str(error.filename or "")
     elif isinstance(error, Unsafe):
         told["path"], told["text"] = error.path, error.why
-    elif not isinstance(error, (Overtaken, Occupied, Broken)):
+    elif not isinstance(error, (Overtaken, Occupied, Broken, SourceChanged, SourceUnreadable)):
         told["text"] = "".join(traceback.format_exception(type(error), error, error.__traceback__))[-2000:]
     if place is not None:
         with contextlib.suppress(OSError):

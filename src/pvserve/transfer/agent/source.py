@@ -1,0 +1,182 @@
+"""A source that is mounted in this pod: what lies there, and reading it exactly as it was listed.
+
+Owns reading below the source's mount. Must not write, nor decide what is taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from typing import Any, Iterator, List, NamedTuple
+
+from .expected import LET_GO
+from .frames import CELL
+from .place import META
+from .volume import PLAIN, Unsafe, components, open_directory
+
+NAMES_LIMIT = 1_000_000  # links that fan out could name a file without end
+FILE_IS = {
+    stat.S_IFIFO: "is a FIFO, which cannot be loaded",
+    stat.S_IFSOCK: "is a socket, which cannot be loaded",
+    stat.S_IFCHR: "is a character device, which cannot be loaded",
+    stat.S_IFBLK: "is a block device, which cannot be loaded",
+    stat.S_IFDIR: "is a link to a directory above it, a loop",
+}
+
+Row = List[Any]  # path, size, mtime_ns, ctime_ns, inode, executable, real path below the mount, fault
+
+
+class SourceChanged(Exception):
+    """A file is not what was listed."""
+
+
+class SourceUnreadable(Exception):
+    """Reading a file failed."""
+
+
+class Origin(NamedTuple):
+    """A file of the source: its name, where its bytes are below the mount, and what it was when it was listed."""
+
+    path: str
+    real: str
+    identity: tuple[int, ...]  # size, mtime_ns, ctime_ns, inode
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.identity[0]
+
+
+class Source:
+    """A directory below the mount of a claim that is only read."""
+
+    def __init__(self, mount: str, path: str) -> None:
+        self.mount = os.path.realpath(mount)
+        self.top = os.path.realpath(os.path.join(self.mount, *components(path)))
+        if not _inside(self.mount, self.top):
+            raise Unsafe(path, "leads out of the source's claim")
+        self.root = os.open(self.mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._homes = [self.top]
+        snapshots = os.path.dirname(self.top)
+        if os.path.basename(snapshots) == "snapshots":  # the Hugging Face cache links into its blobs
+            self._homes.append(os.path.join(os.path.dirname(snapshots), "blobs"))
+
+    def rows(self) -> Iterator[Row]:
+        """Every file, with links that stay inside followed; what cannot be taken bears its fault.
+
+        Raises OSError where the top itself cannot be listed.
+        """
+        pending: list[tuple[str, str, tuple[str, ...]]] = [("", self.top, ())]
+        count = 0
+        while pending:
+            prefix, real, above = pending.pop()
+            try:
+                names = sorted(os.listdir(real))
+            except OSError as error:
+                if not prefix:
+                    raise
+                yield _faulty(prefix, f"cannot be listed: {os.strerror(error.errno or 0)}")
+                continue
+            count += len(names)
+            if count > NAMES_LIMIT:
+                raise Unsafe(prefix, f"names more than {NAMES_LIMIT} files")
+            for name in names:
+                if real == self.mount and name == META:  # ours, not the model's
+                    continue
+                path = f"{prefix}/{name}" if prefix else name
+                row, inner = self._row(path, os.path.join(real, name), (*above, real))
+                if inner:
+                    pending.append((path, inner, (*above, real)))
+                else:
+                    yield row
+
+    def _row(self, path: str, name: str, above: tuple[str, ...]) -> tuple[Row, str]:
+        """The row of a file, or the real path of a directory to walk."""
+        try:
+            real = os.path.realpath(name)
+            info = os.stat(real, follow_symlinks=False)
+        except OSError as error:
+            return _faulty(path, f"cannot be read: {os.strerror(error.errno or 0)}"), ""
+        if not any(_inside(home, real) for home in self._homes):
+            return _faulty(path, "is a link that leaves the model directory"), ""
+        if stat.S_ISDIR(info.st_mode) and real not in above:
+            return [], real
+        if not stat.S_ISREG(info.st_mode):
+            return _faulty(path, FILE_IS.get(stat.S_IFMT(info.st_mode), "is no regular file")), ""
+        if not os.access(real, os.R_OK):
+            return _faulty(path, "cannot be read: Permission denied"), ""
+        identity = [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
+        return [path, *identity, bool(info.st_mode & stat.S_IXUSR), os.path.relpath(real, self.mount), ""], ""
+
+    @contextlib.contextmanager
+    def reading(self, origin: Origin) -> Iterator[int]:
+        """The file, as it was listed, before and after."""
+        handle = self._open(origin)
+        try:
+            _check(handle, origin)
+            yield handle
+            _check(handle, origin)
+        finally:
+            os.close(handle)
+
+    def _open(self, origin: Origin) -> int:
+        parent, _, name = origin.real.rpartition("/")
+        try:
+            directory = open_directory(self.root, parent)
+            try:
+                return os.open(name, os.O_RDONLY | PLAIN, dir_fd=directory)
+            finally:
+                os.close(directory)
+        except (FileNotFoundError, Unsafe):
+            raise SourceChanged(origin.path) from None
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link by now
+                raise SourceChanged(origin.path) from None
+            raise _unreadable(origin, 0, error) from error
+
+    def digest(self, origin: Origin) -> bytes:
+        """The sha256 of a whole file."""
+        digest, buffer = hashlib.sha256(), memoryview(bytearray(CELL))
+        with self.reading(origin) as handle:
+            for offset in range(0, origin.size, CELL):
+                digest.update(piece(handle, buffer, offset, origin))
+                if (offset + CELL) % LET_GO == 0:
+                    os.posix_fadvise(handle, 0, offset, os.POSIX_FADV_DONTNEED)
+        return digest.digest()
+
+
+def piece(handle: int, buffer: memoryview, offset: int, origin: Origin) -> memoryview:
+    """What lies at `offset`: as much as the buffer holds, less only at the end of the file."""
+    view = buffer[: min(len(buffer), origin.size - offset)]
+    done = 0
+    while done < len(view):
+        try:
+            count = os.preadv(handle, [view[done:]], offset + done)
+        except OSError as error:
+            raise _unreadable(origin, offset + done, error) from error
+        if not count:
+            _check(handle, origin)
+            raise _unreadable(origin, offset + done, OSError(errno.EIO, "it ends here, though it is listed as longer"))
+        done += count
+    return view
+
+
+def _check(handle: int, origin: Origin) -> None:
+    info = os.fstat(handle)
+    if (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino) != origin.identity:
+        raise SourceChanged(origin.path)
+
+
+def _unreadable(origin: Origin, offset: int, error: OSError) -> SourceUnreadable:
+    return SourceUnreadable(f"{origin.path} failed at byte {offset}: {error.strerror}")
+
+
+def _faulty(path: str, why: str) -> Row:
+    return [path, 0, 0, 0, 0, False, "", why]
+
+
+def _inside(root: str, real: str) -> bool:
+    return real == root or real.startswith(root.rstrip("/") + "/")
