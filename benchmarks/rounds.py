@@ -46,8 +46,10 @@ def line(what: str, times: Sequence[float], size: int) -> str:
     return f"{what:<34} {spread(times)}   {size / statistics.median(times) / 1e6:.0f} MB/s"
 
 
-def ratio(what: str, theirs: Sequence[float], ours: Sequence[float], goal: float) -> str:
+def ratio(what: str, theirs: Sequence[float], ours: Sequence[float], goal: float | None) -> str:
     """How many times faster, each round compared with itself."""
     ratios = [their / our for their, our in zip(theirs, ours, strict=True)]
+    if goal is None:
+        return f"{what:<34} {spread(ratios, 'times')}   no goal"
     verdict = "reached" if statistics.median(ratios) >= goal else "MISSED"
     return f"{what:<34} {spread(ratios, 'times')}   goal {goal:g}: {verdict}"

@@ -1,12 +1,13 @@
 """Bytes onto a claim, against `kubectl cp` in the same rounds. One command per row of README.md:
 
-python benchmarks/transfer.py pod | port-forward | small | unchanged | resume | memory | claim | reflink
+python benchmarks/transfer.py pod | port-forward | exec | small | unchanged | resume | memory | claim | reflink
 
 Needs root on the cluster's node (the bed), $KUBECONFIG, and kubectl. Everything it makes, it removes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -25,13 +26,13 @@ from sources import model, parse
 
 from pvserve.cluster import Cluster
 from pvserve.model import DigestCache, listing
-from pvserve.plan.loader import MOUNT
-from pvserve.transfer import Loaded, Target, Via, load
+from pvserve.plan.loader import MOUNT, SOURCE
+from pvserve.transfer import Loaded, Target, Via, copy, load
 
 MIB, GIB = 1 << 20, 1 << 30
 LARGE = "4x512Mi+200x8Ki"
 SMALL = "20000x4Ki"
-CLAIM = "models"
+CLAIM, SOURCE_CLAIM = "models", "workbench"
 BIN = Path(sys.executable).parent
 
 
@@ -41,6 +42,7 @@ class Bench:
 
     namespace: str
     directory: Path
+    volumes: Path
     rounds: int
     kubectl: str
     profile: bool
@@ -103,27 +105,36 @@ def check_kubectl(cluster: Cluster, pod: str, source: Path) -> None:
 @click.group()
 @click.option("--namespace", default="pvserve-benchmark", show_default=True)
 @click.option("--directory", type=Path, default=Path("/dev/shm"), show_default=True, help="For sources and volumes.")
+@click.option("--volumes", "volumes_in", type=Path, default=None, help="For volumes, if elsewhere.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--kubectl", default=None, help="Default: in PATH, else the bed's own.")
 @click.option("--profile", is_flag=True, help="CPU seconds by part.")
 @click.pass_context
-def main(context: click.Context, namespace: str, directory: Path, rounds: int, kubectl: str, profile: bool) -> None:
+def main(
+    context: click.Context,
+    namespace: str,
+    directory: Path,
+    volumes_in: Path | None,
+    rounds: int,
+    kubectl: str,
+    profile: bool,
+) -> None:
     """Measure one row."""
     cache = Path(os.environ.get("BED_CACHE", "/var/cache/pvserve-bed"))
     built = sorted(cache.glob("bin/kubernetes-*/kubectl"), key=lambda path: path.stat().st_mtime)
     found = kubectl or shutil.which("kubectl") or (str(built[-1]) if built else None)
     if found is None:
         raise click.UsageError("there is no kubectl: name one with --kubectl")
-    context.obj = Bench(namespace, directory, rounds, found, profile)
+    context.obj = Bench(namespace, directory, volumes_in or directory, rounds, found, profile)
 
 
-def against_kubectl(bench: Bench, files: str, via: Via, goal: float, whole: float | None) -> None:
+def against_kubectl(bench: Bench, files: str, via: Via, goal: float | None, whole: float | None) -> None:
     """`via` against kubectl cp; with `whole`, the command with its loader pod too."""
     theirs, ours, commands = [], [], []
     with (
         volumes.namespace(bench.namespace) as cluster,
         model(bench.directory, files) as source,
-        volumes.claim(cluster, CLAIM, room(files), bench.directory),
+        volumes.claim(cluster, CLAIM, room(files), bench.volumes),
     ):
         size = bench.heading(cluster, files)
         for number in range(1, bench.rounds + 1):
@@ -165,6 +176,14 @@ def port_forward(bench: Bench, files: str) -> None:
     against_kubectl(bench, files, "port-forward", goal=1.8, whole=None)
 
 
+@main.command("exec")
+@click.option("--files", default=LARGE, show_default=True)
+@click.pass_obj
+def exec_(bench: Bench, files: str) -> None:
+    """Through one exec stream, which the API server, the kubelet and containerd limit; no goal."""
+    against_kubectl(bench, files, "exec", goal=None, whole=None)
+
+
 @main.command()
 @click.option("--files", default=SMALL, show_default=True)
 @click.pass_obj
@@ -181,7 +200,7 @@ def unchanged(bench: Bench, files: str) -> None:
     with (
         volumes.namespace(bench.namespace) as cluster,
         model(bench.directory, files) as source,
-        volumes.claim(cluster, CLAIM, room(files), bench.directory),
+        volumes.claim(cluster, CLAIM, room(files), bench.volumes),
         tempfile.TemporaryDirectory() as cache,
     ):
         bench.heading(cluster, files)
@@ -201,7 +220,7 @@ def resume(bench: Bench, files: str, via: Via) -> None:
     with (
         volumes.namespace(bench.namespace) as cluster,
         model(bench.directory, files) as source,
-        volumes.claim(cluster, CLAIM, room(files), bench.directory),
+        volumes.claim(cluster, CLAIM, room(files), bench.volumes),
     ):
         size = bench.heading(cluster, files)
         for number in range(1, bench.rounds + 1):
@@ -224,7 +243,7 @@ def memory(bench: Bench, files: str) -> None:
         for one in files.split(","):
             with (
                 model(bench.directory, one) as source,
-                volumes.claim(cluster, CLAIM, room(one), bench.directory),
+                volumes.claim(cluster, CLAIM, room(one), bench.volumes),
                 volumes.loader(cluster, CLAIM) as pod,
             ):
                 peaks: dict[str, int] = {}
@@ -241,6 +260,59 @@ def memory(bench: Bench, files: str) -> None:
             print(
                 f"{one:<34} client {client / MIB:.0f} MiB, agent {agent:.0f} MiB   goal 256 MiB: {reached}", flush=True
             )
+
+
+def against_cp(bench: Bench, files: str, source_claim: str, goal: float) -> None:
+    """A copy within the loader pod, against `cp -r` there; the latter also with the fsync that a copy needs."""
+    theirs, synced, ours = [], [], []
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(volumes.namespace(bench.namespace))
+        for name in {source_claim, CLAIM}:
+            copies = 3 if source_claim == CLAIM else 1
+            stack.enter_context(volumes.claim(cluster, name, room(files, copies), bench.volumes))
+        size = bench.heading(cluster, files)
+        with model(bench.directory, files) as source, volumes.loader(cluster, source_claim) as pod:
+            load(
+                listing(source), cluster.reach(pod, cluster.namespace, volumes.CONTAINER), Target("from", source_claim)
+            )
+        pod = stack.enter_context(volumes.loader(cluster, CLAIM, source_claim))
+        for number in range(1, bench.rounds + 1):
+            for times, after in ((theirs, "true"), (synced, f"sync -f {MOUNT}")):
+                # --reflink=never: GNU cp 9 would share blocks by itself
+                run = f"cp -r --reflink=never {SOURCE}/from {MOUNT}/cp && {after}"
+                times.append(seconds(lambda run=run: volumes.shell(cluster, pod, run)))  # type: ignore[misc]
+                volumes.shell(cluster, pod, f"rm -rf {MOUNT}/cp && sync -f {MOUNT}")
+            ours.append(seconds(lambda number=number: claim_copy(cluster, pod, source_claim, number)))  # type: ignore[misc]
+            volumes.shell(cluster, pod, f"rm -rf {MOUNT}/model && sync -f {MOUNT}")
+            print(f"round {number}: cp -r {theirs[-1]:.2f} s, with sync {synced[-1]:.2f} s, pvserve {ours[-1]:.2f} s")
+    print(line("cp -r", theirs, size))
+    print(line("cp -r, then sync", synced, size))
+    print(line("pvserve", ours, size))
+    print(ratio("  times faster than cp -r", theirs, ours, goal))
+    print(ratio("  times faster than cp -r, then sync", synced, ours, goal))
+
+
+def claim_copy(cluster: Cluster, pod: str, source_claim: str, epoch: int) -> Loaded:
+    """From claim to claim, with no digest known."""
+    reach = cluster.reach(pod, cluster.namespace, volumes.CONTAINER)
+    source = Target("from", source_claim, mount=SOURCE)
+    return copy(source, reach, Target("model", CLAIM), epoch=epoch, cache=fresh())
+
+
+@main.command()
+@click.option("--files", default=LARGE, show_default=True)
+@click.pass_obj
+def claim(bench: Bench, files: str) -> None:
+    """From one claim to another in one pod: read, written, read back, digested at both ends."""
+    against_cp(bench, files, SOURCE_CLAIM, goal=0.9)
+
+
+@main.command()
+@click.option("--files", default=LARGE, show_default=True)
+@click.pass_obj
+def reflink(bench: Bench, files: str) -> None:
+    """Within one claim, whose file system shares blocks."""
+    against_cp(bench, files, CLAIM, goal=20)
 
 
 if __name__ == "__main__":
