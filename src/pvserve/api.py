@@ -13,10 +13,11 @@ from pvserve.apply.run import Applied, run
 from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
 from pvserve.cluster.reading import read_facts
+from pvserve.cluster.volumes import read_volume_facts
 from pvserve.diagnose import Finding, ObjectLine, findings, judge
 from pvserve.errors import PvserveError, Temporary
 from pvserve.events import Listener, silent
-from pvserve.facts import Object, Unknown
+from pvserve.facts import Object, Unknown, VolumeFacts, VolumeQuery
 from pvserve.facts import name as name_of
 from pvserve.inventory import ClaimRow, inventory
 from pvserve.model import Listing, check_weights, known_manifest, refusal
@@ -24,6 +25,8 @@ from pvserve.model import listing as list_directory
 from pvserve.plan import build, facts_query, rollback_plan, with_admission
 from pvserve.plan.edit_service import runtime_name, storage_of
 from pvserve.plan.in_place import record_name
+from pvserve.plan.lifecycle import adopt_plan, release_plan, resize_plan, retain_plan, undo_retain_plan
+from pvserve.plan.rights import Use, rights_of
 from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, Refusal
 from pvserve.spec.from_service import from_service
 from pvserve.spec.model import ModelSpec
@@ -141,6 +144,39 @@ def rollback(name: str, cluster: Cluster) -> Planned:
     record = cluster.find("v1", "ConfigMap", record_name(name), cluster.namespace)
     service = cluster.find(*ISVC, name, cluster.namespace)
     return Planned(rollback_plan(name, cluster.namespace, service, record), None)
+
+
+def retain(claim: str, cluster: Cluster, *, undo: bool = False) -> Planned:
+    """The plan that keeps the data of a claim when the claim goes; with `undo` the way back."""
+    facts = _volume_facts(cluster, claim, "retain-volume")
+    return _planned(undo_retain_plan(claim, facts) if undo else retain_plan(claim, facts), cluster)
+
+
+def release(claim: str, cluster: Cluster) -> Planned:
+    """The plan that deletes a claim whose volume stays."""
+    return _planned(release_plan(claim, _volume_facts(cluster, claim, "release", "retain-volume")), cluster)
+
+
+def adopt(volume: str, cluster: Cluster, *, claim: str = "") -> Planned:
+    """The plan that makes a Released volume claim `claim` ("" = the one it had) of the cluster's namespace."""
+    if not claim:
+        found = cluster.find("v1", "PersistentVolume", volume)
+        claim = str((found["spec"].get("claimRef") or {}).get("name") or "") if isinstance(found, dict) else ""
+    return _planned(adopt_plan(volume, claim, _volume_facts(cluster, claim, "adopt", volume=volume)), cluster)
+
+
+def resize(claim: str, size: str, cluster: Cluster, *, timeout_seconds: int = 300) -> Planned:
+    """The plan that gives a claim `size`, a quantity as 20Gi. Raises UsageError where it is none."""
+    return _planned(resize_plan(claim, size, timeout_seconds, _volume_facts(cluster, claim, "resize")), cluster)
+
+
+def _volume_facts(cluster: Cluster, claim: str, *uses: Use, volume: str = "") -> VolumeFacts:
+    rights = tuple(dict.fromkeys(right for use in uses for right in rights_of(use, cluster.namespace)))
+    return read_volume_facts(cluster, VolumeQuery(cluster.namespace, claim, volume, rights))
+
+
+def _planned(made: Plan, cluster: Cluster) -> Planned:
+    return Planned(made if made.refusals else with_admission(made, _dry_run(cluster, made)), None)
 
 
 def diagnose(name: str, cluster: Cluster) -> tuple[Finding, ...]:

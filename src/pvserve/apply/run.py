@@ -10,12 +10,25 @@ from dataclasses import dataclass
 
 from pvserve.apply.load import run_load
 from pvserve.apply.objects import apply_object, check_assumed, patch_object, retain_volume
+from pvserve.apply.volumes import run_volume_step
 from pvserve.apply.wait import wait_ready
 from pvserve.cluster import Cluster
 from pvserve.errors import Interrupted, NotAllowed, PvserveError, Refused, StalePlan, UsageError
 from pvserve.events import Listener, StepState
 from pvserve.model import Listing
-from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, RetainVolume, Step, WaitReady
+from pvserve.plan.steps import (
+    ApplyObject,
+    Load,
+    PatchObject,
+    Plan,
+    Prove,
+    ReleaseClaim,
+    RetainVolume,
+    Step,
+    WaitBound,
+    WaitReady,
+    WaitResized,
+)
 from pvserve.transfer import Loaded
 
 
@@ -88,6 +101,8 @@ def _run_step(
             retain_volume(cluster, step)
         case WaitReady():
             wait_ready(cluster, step, listen, cancel)
+        case ReleaseClaim() | WaitBound() | WaitResized():
+            run_volume_step(cluster, step, listen, cancel)
         case Load():
             if listing is None:
                 raise UsageError("NoSource", f"step {step.title} needs the model directory {step.source}")

@@ -95,4 +95,7 @@ def _show_outcome(shared: Shared, plan: Plan, outcome: api.Outcome) -> None:
     if outcome.proof is not None:
         value["proof"] = outcome.proof.as_dict()
         text = proof_text(outcome.proof, colour=colours(sys.stdout))
+    if plan.afterwards:
+        value["next"] = list(plan.afterwards)
+        text += "".join(f"next: {command}\n" for command in plan.afterwards)
     shared.print(value, text)

@@ -72,8 +72,19 @@ def checked_name(name: str, what: str) -> str:
     """`name`, which may be put into a request. Raises UsageError where no object can have it."""
     from pvserve.spec.names import dns_label
 
+    return _checked(dns_label, name, what)
+
+
+def checked_volume(name: str) -> str:
+    """As `checked_name`, for an object whose name may have dots."""
+    from pvserve.spec.names import object_name
+
+    return _checked(object_name, name, "VOLUME")
+
+
+def _checked(rule: Callable[[str], str], name: str, what: str) -> str:
     try:
-        return dns_label(name)
+        return rule(name)
     except ValueError as error:
         raise UsageError("NotAName", f"{what}: {name!r:.100} {error}", subject=what) from None
 

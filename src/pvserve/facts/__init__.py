@@ -17,6 +17,7 @@ from pvserve.facts.state import (
     Unknown,
     known,
 )
+from pvserve.facts.volumes import Users, VolumeFacts, VolumeQuery
 
 __all__ = [
     "KSERVE_NAMESPACES",
@@ -30,6 +31,9 @@ __all__ = [
     "Object",
     "Right",
     "Unknown",
+    "Users",
+    "VolumeFacts",
+    "VolumeQuery",
     "annotations_of",
     "key",
     "known",

@@ -34,9 +34,9 @@ def build(
     part = _namespace(facts)
     path = spec.destination or ""
     if not part.refusals:
-        part = part + _whole(spec, facts, listing, content, goals, path)
-    if not part.refusals:
-        part = part + _rights(spec, facts, goals, bool(part.steps))
+        whole = _whole(spec, facts, listing, content, goals, path)
+        # First: what could not be read for want of a right is refused for reasons that only follow from it.
+        part = part + _rights(spec, facts, goals, bool(whole.steps or whole.refusals)) + whole
     return Plan(
         namespace=facts.namespace.name,
         service=spec.name if "serve" in goals else "",

@@ -12,7 +12,18 @@ from typing import Literal
 from pvserve.facts import Right
 
 KSERVE = "serving.kserve.io"
-Use = Literal["load", "serve", "in-place", "prove", "retain-class", "retain-volume"]
+Use = Literal[
+    "load",
+    "serve",
+    "in-place",
+    "prove",
+    "look",
+    "retain-class",
+    "retain-volume",
+    "release",
+    "adopt",
+    "resize",
+]
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Need:
 
 # pods/exec needs `get` for WebSockets and from Kubernetes 1.35 on `create` too (kubernetes#78741, enhancements#5524).
 _EXEC = ("create", "get")
+_UNKNOWN = "shown as unknown"
 _ADMIN = "the plan shows the command for an administrator, and the data goes with the claim until it is run"
 
 NEEDS: tuple[Need, ...] = (
@@ -45,23 +57,50 @@ NEEDS: tuple[Need, ...] = (
     Need("load", "", "pods/portforward", _EXEC, "a faster channel", "bytes go through exec, slower"),
     Need("load", "", "events", ("list",), "why a pod does not start", "a pod that does not start is not explained"),
     Need("load", "storage.k8s.io", "storageclasses", ("list",), "the choice of a class", "use --storage-class", True),
+    Need("load", "", "persistentvolumes", ("get",), "the bound volume's reclaim policy", "it is unknown", True),
     Need("serve", KSERVE, "inferenceservices", ("get", "create", "patch"), "the service"),
     Need("serve", KSERVE, "servingruntimes", ("get", "create", "patch"), "the runtime, copied beside the service"),
     Need("serve", "", "pods", ("get", "list"), "states while waiting"),
     Need("serve", "apps", "deployments", ("list",), "states while waiting", "only pods and the service are shown"),
     Need("serve", "", "events", ("list",), "the cause of a failure", "a failure is shown without its cause"),
+    Need("serve", "", "pods/log", ("get",), "the cause of a failure", "a failure is shown without its last lines"),
     Need("in-place", "", "configmaps", ("get", "create", "patch"), "what rollback goes back to"),
+    Need("in-place", "", "secrets", ("get",), "the type of the service's connection; its content is never read",
+         "the worst is assumed of the connection's webhook"),
+    Need("look", KSERVE, "inferenceservices", ("get", "list"), "the services"),
+    Need("look", "", "pods", ("list",), "their pods"),
+    Need("look", "", "persistentvolumeclaims", ("get", "list"), "their claims"),
+    Need("look", "apps", "deployments", ("list",), "their rollouts", _UNKNOWN),
+    Need("look", "apps", "replicasets", ("list",), "their rollouts", _UNKNOWN),
+    Need("look", "networking.k8s.io", "networkpolicies", ("list",), "what cuts a pod off", _UNKNOWN),
+    Need("look", "", "events", ("list",), "causes", _UNKNOWN),
+    Need("look", "", "pods/log", ("get",), "causes", _UNKNOWN),
+    Need("look", "", "resourcequotas", ("list",), "causes", _UNKNOWN),
+    Need("look", "", "persistentvolumes", ("get", "list"), "reclaim policies", _UNKNOWN, True),
+    Need("look", "", "nodes", ("list",), "why a pod has no node", _UNKNOWN, True),
+    Need("look", "storage.k8s.io", "storageclasses", ("list",), "why a claim has no volume", _UNKNOWN, True),
     Need("prove", KSERVE, "inferenceservices", ("get",), "the service"),
     Need("prove", "", "persistentvolumeclaims", ("get",), "the record of what was loaded"),
     Need("prove", "", "pods", ("get", "list", "create", "delete"), "the live pods, and a pod that reads the volume"),
     Need("prove", "", "pods/exec", _EXEC, "reads the volume in that pod"),
-    Need("prove", "", "services", ("get",), "where to ask for an inference", "it is asked of the pod"),
-    Need("prove", "", "services/proxy", ("get", "create"), "asks for an inference", "a port-forward is used"),
-    Need("prove", "", "pods/portforward", _EXEC, "asks for an inference", "the services/proxy is used"),
+    Need("prove", "", "pods/portforward", _EXEC, "asks for an inference"),
+    Need("prove", "", "services", ("get",), "asks through the Service", "the pod is asked by port-forward"),
+    Need("prove", "", "services/proxy", ("get", "create"), "asks through the Service",
+         "the pod is asked by port-forward"),
     Need("prove", "", "nodes/proxy", ("get",), "kubelet statistics of the node's disk",
-         "what the containers wrote is measured in them", True),
+         "it is measured in the containers; unknown (exit code 10) where their image lacks find, ls, awk and du", True),
     Need("retain-class", "storage.k8s.io", "storageclasses", ("create", "patch"), "a Retain copy", _ADMIN, True),
     Need("retain-volume", "", "persistentvolumes", ("get", "patch"), "Retain on the bound volume", _ADMIN, True),
+    Need("release", "", "persistentvolumeclaims", ("get", "delete"), "the claim that is given up"),
+    Need("release", "", "pods", ("list",), "who uses it"),
+    Need("release", KSERVE, "inferenceservices", ("list",), "who uses it"),
+    Need("release", "", "persistentvolumes", ("get",), "that its data is kept", cluster_wide=True),
+    Need("release", "", "persistentvolumes", ("patch",), "notes on the volume which models it holds",
+         "`pvserve ls` does not show what the Released volume holds", True),
+    Need("adopt", "", "persistentvolumeclaims", ("get", "create", "patch"), "the new claim"),
+    Need("adopt", "", "persistentvolumes", ("get", "patch"), "the volume, kept for the new claim", cluster_wide=True),
+    Need("resize", "", "persistentvolumeclaims", ("get", "patch"), "the claim"),
+    Need("resize", "", "events", ("list",), "why it does not grow", "a resize that fails is not explained"),
 )  # fmt: skip
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, get_args
 
 from pvserve.errors import UsageError
-from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, RetainVolume, WaitReady
+from pvserve.plan.steps import Plan, Step
 
 VERSION = 1
-_KINDS = {kind.__name__: kind for kind in (ApplyObject, PatchObject, Load, RetainVolume, WaitReady, Prove)}
+_KINDS = {kind.__name__: kind for kind in get_args(Step)}
 
 
 def plan_to_json(plan: Plan) -> str:

@@ -51,7 +51,7 @@ class ApplyObject:
 
 @dataclass(frozen=True)
 class PatchObject:
-    """JSON merge patch of an object that somebody else made, guarded by its resourceVersion.
+    """JSON merge patch of an object that somebody else made, guarded by `version` (its resourceVersion) where given.
 
     `expect` lists (path, value) pairs that must hold in what the server stored afterwards, None = absent:
     admission may undo an edit (ux.md 2.3: the ODH connection webhook).
@@ -66,6 +66,7 @@ class PatchObject:
     expect: tuple[tuple[tuple[str, ...], Any], ...] = ()
     why: str = ""
     rights: tuple[Right, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,44 @@ class Prove:
     digests: Literal["full", "quick"] = "full"
 
 
-Step = ApplyObject | PatchObject | Load | RetainVolume | WaitReady | Prove
+@dataclass(frozen=True)
+class ReleaseClaim:
+    """Delete the claim, where its volume is retained at that very moment, and wait until the volume is Released."""
+
+    id: str
+    title: str
+    claim: str
+    uid: str
+    volume: str
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+    timeout_seconds: int = 120
+
+
+@dataclass(frozen=True)
+class WaitBound:
+    """Wait until the claim is bound to `volume`, and to no other."""
+
+    id: str
+    title: str
+    namespace: str
+    claim: str
+    volume: str
+    timeout_seconds: int = 120
+
+
+@dataclass(frozen=True)
+class WaitResized:
+    """Wait until the claim and its file system have `bytes`."""
+
+    id: str
+    title: str
+    claim: str
+    bytes: int
+    timeout_seconds: int = 300
+
+
+Step = ApplyObject | PatchObject | Load | RetainVolume | WaitReady | Prove | ReleaseClaim | WaitBound | WaitResized
 
 
 @dataclass(frozen=True)
@@ -160,8 +198,9 @@ class Plan:
     notes: tuple[str, ...] = ()
     assumed: tuple[Assumed, ...] = ()
     admission: dict[str, tuple[Change, ...]] = field(default_factory=dict)  # step id -> what the server would alter
+    afterwards: tuple[str, ...] = ()  # commands that go on from here, said when all is done
 
     @property
     def changes_pending(self) -> bool:
         """Whether applying it would change the cluster or the volume."""
-        return any(not isinstance(step, WaitReady | Prove) for step in self.steps)
+        return any(not isinstance(step, WaitReady | WaitBound | WaitResized | Prove) for step in self.steps)

@@ -28,7 +28,8 @@ def _lines(plan: Plan, colour: bool) -> Iterator[str]:
         for change in plan.admission.get(step.id, ()):
             yield f"   the cluster's admission: {change_line(change, colour)}"
     if not plan.changes_pending and not plan.refusals:
-        yield "Nothing to change: the model is on the claim and the service is as wanted."
+        what = ": the model is on the claim and the service is as wanted" if plan.path else ""
+        yield f"Nothing to change{what}."
     for same in plan.unchanged:
         yield f"   unchanged: {clean(same)}"
     for item in plan.not_done:

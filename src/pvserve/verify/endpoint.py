@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pvserve.cluster import Cluster
-from pvserve.errors import PvserveError
+from pvserve.errors import NotAllowed, PvserveError
 from pvserve.facts import Object, name, namespace
 from pvserve.verify.proof import Check
 
@@ -95,6 +95,9 @@ def _through_proxy(cluster: Cluster, endpoint: Object) -> Send:
     def send(method: str, path: str, body: bytes | None) -> Answer:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         response = cluster.raw(method, base + path, body=body, headers=headers, timeout=TIMEOUT_SECONDS)
+        status = response.json()  # {} where the body is none
+        if response.status == 403 and status.get("kind") == "Status":  # of the API server: the next way may be open
+            raise NotAllowed("Forbidden", str(status.get("message")))
         return Answer(response.status, response.body)
 
     return send

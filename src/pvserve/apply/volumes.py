@@ -1,0 +1,143 @@
+"""Steps on claims and volumes: a claim given up, a volume bound again, a file system grown.
+
+Owns how each is carried out and waited for. Must not decide which claim or volume.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from pvserve.cluster import Cluster
+from pvserve.errors import Interrupted, PvserveError, Refused, StalePlan, TimedOut
+from pvserve.events import Listener, StepState
+from pvserve.facts import Object, Unknown
+from pvserve.plan.claim import RETAIN
+from pvserve.plan.lifecycle.checks import POLICY, capacity
+from pvserve.plan.lifecycle.resize import resizing
+from pvserve.plan.steps import ReleaseClaim, WaitBound, WaitResized
+from pvserve.spec.quantity import format_quantity
+
+CLAIM = ("v1", "PersistentVolumeClaim")
+VOLUME = ("v1", "PersistentVolume")
+POLL_SECONDS = 0.5
+
+
+def run_volume_step(
+    cluster: Cluster, step: ReleaseClaim | WaitBound | WaitResized, listen: Listener, cancel: threading.Event
+) -> None:
+    """Carries out the step."""
+    match step:
+        case ReleaseClaim():
+            _release_claim(cluster, step, cancel)
+        case WaitBound():
+            _wait_bound(cluster, step, cancel)
+        case WaitResized():
+            _wait_resized(cluster, step, listen, cancel)
+
+
+def _release_claim(cluster: Cluster, step: ReleaseClaim, cancel: threading.Event) -> None:
+    """Deletes the claim, after a last look that its volume is retained; returns when the volume is Released.
+
+    Raises Refused when the volume is not retained now, StalePlan when the claim is another by now, TimedOut when
+    somebody began to use it.
+    """
+    claim = cluster.get(*CLAIM, step.claim, cluster.namespace)
+    volume = cluster.get(*VOLUME, step.volume)
+    if claim["metadata"]["uid"] != step.uid or claim["spec"].get("volumeName") != step.volume:
+        raise StalePlan("PlanIsStale", f"claim {step.claim} is another since the plan was made", subject=step.claim)
+    if volume["spec"].get(POLICY) != RETAIN:
+        raise Refused(
+            "NotRetained",
+            f"volume {step.volume} has policy {volume['spec'].get(POLICY)}: its data would go with claim {step.claim}",
+            subject=f"PersistentVolume {step.volume}",
+            remedy=(f"pvserve retain {step.claim} -n {cluster.namespace}",),
+        )
+    cluster.delete(*CLAIM, step.claim, cluster.namespace, uid=step.uid)
+
+    def released() -> bool:
+        now = cluster.get(*VOLUME, step.volume)
+        return bool((now.get("status") or {}).get("phase") == "Released")
+
+    late = TimedOut(
+        "NotReleasedInTime",
+        f"claim {step.claim} was deleted, and volume {step.volume} is not Released after {step.timeout_seconds} s: "
+        "a pod may have begun to use it",
+        subject=f"PersistentVolumeClaim {step.claim}",
+        remedy=(f"kubectl describe pvc {step.claim} -n {cluster.namespace}",),
+    )
+    _until(released, step.timeout_seconds, late, cancel)
+
+
+def _wait_bound(cluster: Cluster, step: WaitBound, cancel: threading.Event) -> None:
+    """Returns when the claim is bound to the volume. Raises Refused when it got another, TimedOut."""
+
+    def bound() -> bool:
+        claim = cluster.get(*CLAIM, step.claim, step.namespace)
+        got = str(claim["spec"].get("volumeName") or "")
+        if got and got != step.volume:
+            raise Refused("ClaimExists", f"claim {step.claim} is bound to volume {got}, not {step.volume}")
+        return bool((claim.get("status") or {}).get("phase") == "Bound")
+
+    late = TimedOut(
+        "NotBoundInTime",
+        f"claim {step.claim} is not bound to volume {step.volume} after {step.timeout_seconds} s",
+        subject=f"PersistentVolumeClaim {step.namespace}/{step.claim}",
+        remedy=(f"kubectl describe pvc {step.claim} -n {step.namespace}", f"kubectl describe pv {step.volume}"),
+    )
+    _until(bound, step.timeout_seconds, late, cancel)
+
+
+def _wait_resized(cluster: Cluster, step: WaitResized, listen: Listener, cancel: threading.Event) -> None:
+    """Returns when the claim's file system has the size; or when it only waits for a pod to mount it, and says so.
+
+    Raises PvserveError with the driver's words when it cannot grow, TimedOut.
+    """
+
+    def resized() -> bool:
+        claim = cluster.get(*CLAIM, step.claim, cluster.namespace)
+        if capacity(claim) >= step.bytes and not resizing(claim):
+            return True
+        if resizing(claim) == "FileSystemResizePending":
+            listen(StepState(step.id, step.title, "ongoing", "the file system grows when a pod mounts the claim"))
+            return True
+        if failed := _infeasible(claim):
+            raise PvserveError("ResizeFailed", f"claim {step.claim} cannot grow: {failed}", remedy=late.remedy)
+        return False
+
+    late = TimedOut(
+        "NotResizedInTime",
+        f"claim {step.claim} has not {format_quantity(step.bytes)} after {step.timeout_seconds} s; the request stays",
+        subject=f"PersistentVolumeClaim {step.claim}",
+        remedy=(f"kubectl describe pvc {step.claim} -n {cluster.namespace}",),
+    )
+    try:
+        _until(resized, step.timeout_seconds, late, cancel)
+    except TimedOut as error:
+        error.detail = _said(cluster, step.claim)
+        raise
+
+
+def _infeasible(claim: Object) -> str:
+    """Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#recovering-from-failure-when-expanding-volumes"""
+    states = (claim.get("status") or {}).get("allocatedResourceStatuses") or {}
+    return next((str(state) for state in states.values() if str(state).endswith("Infeasible")), "")
+
+
+def _said(cluster: Cluster, claim: str) -> str:
+    """What the cluster said of the resize, where its events may be read."""
+    found = cluster.find_all("v1", "Event", cluster.namespace, field_selector=f"involvedObject.name={claim}")
+    if isinstance(found, Unknown):
+        return f"events could not be read: {found.why}"
+    return "\n".join(str(event.get("message") or "") for event in found if "esize" in str(event.get("reason")))
+
+
+def _until(done: Callable[[], bool], seconds: int, late: TimedOut, cancel: threading.Event) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if cancel.is_set():
+            raise Interrupted("Interrupted", "stopped while waiting; the same command goes on")
+        if time.monotonic() > deadline:
+            raise late
+        cancel.wait(POLL_SECONDS)

@@ -1,0 +1,68 @@
+"""Reads what one command on a claim or a volume needs to know into `VolumeFacts`.
+
+Owns which objects are asked for, and that "not allowed to look" becomes `Unknown`. Must not decide anything.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from pvserve.cluster.client import Cluster
+from pvserve.facts import NamespaceFacts, Object, Unknown, Users, VolumeFacts, VolumeQuery
+
+PARALLEL = 8  # requests at a time
+CLAIM = ("v1", "PersistentVolumeClaim")
+VOLUME = ("v1", "PersistentVolume")
+# Every kind that can say in one of its fields that its model lies on a claim.
+SERVICES = (
+    ("serving.kserve.io/v1beta1", "InferenceService"),
+    ("serving.kserve.io/v1alpha1", "LLMInferenceService"),
+)
+Found = Object | Unknown | None
+
+
+def read_volume_facts(cluster: Cluster, query: VolumeQuery) -> VolumeFacts:
+    """One reading of the cluster.
+
+    Raises Temporary when the cluster cannot be reached, NotAllowed("NotLoggedIn") when it does not know us.
+    """
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="read") as pool:
+        rights = {right: pool.submit(cluster.can, right) for right in query.rights}
+        namespace = pool.submit(cluster.find, "v1", "Namespace", query.namespace)
+        pods = pool.submit(cluster.find_all, "v1", "Pod", query.namespace)
+        services = pool.submit(services_in, cluster, query.namespace)
+        claim = cluster.find(*CLAIM, query.claim, query.namespace) if query.claim else None
+        volume = cluster.find(*VOLUME, query.volume) if query.volume else _bound_to(cluster, claim)
+        wanted = _class_name(claim)
+        storage_class = cluster.find("storage.k8s.io/v1", "StorageClass", wanted) if wanted else None
+        return VolumeFacts(
+            namespace=NamespaceFacts(query.namespace, namespace.result()),
+            claim=claim,
+            volume=volume,
+            storage_class=storage_class,
+            users=Users(pods.result(), services.result()),
+            rights={right: asked.result() for right, asked in rights.items()},
+        )
+
+
+def services_in(cluster: Cluster, namespace: str) -> tuple[Object, ...] | Unknown:
+    """The services of every kind in `namespace`, "" for all; a kind that the cluster does not serve has none."""
+    found: list[Object] = []
+    for kind in SERVICES:
+        listed = cluster.find_all(*kind, namespace)
+        if not isinstance(listed, Unknown):
+            found += listed
+        elif listed.cause != "no-such-api":
+            return listed
+    return tuple(found)
+
+
+def _bound_to(cluster: Cluster, claim: Found) -> Found:
+    if not isinstance(claim, dict):
+        return claim
+    volume = str(claim["spec"].get("volumeName") or "")
+    return cluster.find(*VOLUME, volume) if volume else None
+
+
+def _class_name(claim: Found) -> str:
+    return str(claim["spec"].get("storageClassName") or "") if isinstance(claim, dict) else ""

@@ -1,0 +1,8 @@
+"""Plans of the commands on claims and volumes: retain, release, adopt, resize. Pure."""
+
+from pvserve.plan.lifecycle.adopt import adopt_plan
+from pvserve.plan.lifecycle.release import release_plan
+from pvserve.plan.lifecycle.resize import resize_plan
+from pvserve.plan.lifecycle.retaining import retain_plan, undo_retain_plan
+
+__all__ = ["adopt_plan", "release_plan", "resize_plan", "retain_plan", "undo_retain_plan"]

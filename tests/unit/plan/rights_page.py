@@ -1,0 +1,67 @@
+"""docs/rights.md, from the table that plans are checked against: `python tests/unit/plan/rights_page.py` writes it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pvserve.plan.rights import NEEDS, Need, required, role_text
+
+PAGE = Path(__file__).parents[3] / "docs" / "rights.md"
+USES = {
+    "load": "Load a model (`load`, first half of `deploy`)",
+    "serve": "Serve it (`serve`, second half of `deploy`)",
+    "prove": "Prove it (`verify`, end of `deploy`)",
+    "in-place": "Edit a service in place, and back (`--in-place`, `rollback`)",
+    "look": "Look (`status`, `doctor`, `ls`)",
+    "retain-class": "Keep the data by a copy of the class (`--retain class`)",
+    "retain-volume": "Keep the data on the bound volume (`--retain volume`, `retain`)",
+    "release": "Give a claim up (`release`)",
+    "adopt": "Make a Released volume a claim again (`adopt`)",
+    "resize": "Grow a claim (`resize`)",
+}
+HEAD = """\
+# Rights
+
+<!-- From the code, by `python tests/unit/plan/rights_page.py`. -->
+
+What an account needs to do what, and what is lost without the rights that are optional. Before anything changes, a
+plan asks the API server for each right (SelfSubjectAccessReview) and refuses with exit code 4, naming what is missing,
+with the Role that gives it. What is done without a right that is optional, the tables say.
+
+`deploy` passes with the Role below and fails without any one of its verbs; both are tests on a real API server.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield HEAD
+    yield "## The main job: `deploy`, `plan`, `load`, `serve`, `verify`\n"
+    yield from _role(role_text(required(("load", "serve", "prove"), "llm")))
+    yield "\nBind it with `kubectl create rolebinding pvserve --role=pvserve --serviceaccount=llm:ACCOUNT -n llm`. With"
+    yield "`create` on `storageclasses` or `patch` on `persistentvolumes` (cluster-wide) pvserve retains the data"
+    yield "itself; else the plan shows an administrator's command."
+    for use, title in USES.items():
+        needs = [need for need in NEEDS if need.use == use]
+        yield f"\n## {title}\n"
+        yield "| verbs | resource | what for | without it |\n|---|---|---|---|"
+        yield from (_row(need) for need in needs)
+        yield ""
+        yield from _role(role_text(required((use,), "llm"), f"pvserve-{use}"))
+
+
+def _row(need: Need) -> str:
+    resource = f"{need.resource}.{need.group}" if need.group else need.resource
+    where = " (cluster-wide)" if need.cluster_wide else ""
+    return f"| {', '.join(need.verbs)} | `{resource}`{where} | {need.why} | {need.without or '**required**'} |"
+
+
+def _role(text: str) -> Iterator[str]:
+    if text:
+        yield f"```yaml\n{text}\n```"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
