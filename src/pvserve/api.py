@@ -148,13 +148,13 @@ def rollback(name: str, cluster: Cluster) -> Planned:
 
 def retain(claim: str, cluster: Cluster, *, undo: bool = False) -> Planned:
     """The plan that keeps the data of a claim when the claim goes; with `undo` the way back."""
-    facts = _volume_facts(cluster, claim, "retain-volume")
+    facts = _volume_facts(cluster, claim, "retain")
     return _planned(undo_retain_plan(claim, facts) if undo else retain_plan(claim, facts), cluster)
 
 
 def release(claim: str, cluster: Cluster) -> Planned:
     """The plan that deletes a claim whose volume stays."""
-    return _planned(release_plan(claim, _volume_facts(cluster, claim, "release", "retain-volume")), cluster)
+    return _planned(release_plan(claim, _volume_facts(cluster, claim, "release", "retain")), cluster)
 
 
 def adopt(volume: str, cluster: Cluster, *, claim: str = "") -> Planned:

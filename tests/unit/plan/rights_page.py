@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from pvserve.facts import Right
 from pvserve.plan.rights import NEEDS, Need, required, role_text
 
 PAGE = Path(__file__).parents[3] / "docs" / "rights.md"
+STATISTICS = Right("get", "", "nodes/proxy")
 USES = {
     "load": "Load a model (`load`, first half of `deploy`)",
     "serve": "Serve it (`serve`, second half of `deploy`)",
@@ -13,7 +15,8 @@ USES = {
     "in-place": "Edit a service in place, and back (`--in-place`, `rollback`)",
     "look": "Look (`status`, `doctor`, `ls`)",
     "retain-class": "Keep the data by a copy of the class (`--retain class`)",
-    "retain-volume": "Keep the data on the bound volume (`--retain volume`, `retain`)",
+    "retain-volume": "Keep the data on the bound volume (`--retain volume`)",
+    "retain": "Keep the data of a claim that exists, and back (`retain`)",
     "release": "Give a claim up (`release`)",
     "adopt": "Make a Released volume a claim again (`adopt`)",
     "resize": "Grow a claim (`resize`)",
@@ -27,7 +30,8 @@ What an account needs to do what, and what is lost without the rights that are o
 plan asks the API server for each right (SelfSubjectAccessReview) and refuses with exit code 4, naming what is missing,
 with the Role that gives it. What is done without a right that is optional, the tables say.
 
-`deploy` passes with the Role below and fails without any one of its verbs; both are tests on a real API server.
+`deploy` passes with the Roles of the main job, and is refused without any one verb of its Role; both are
+tests on a real API server.
 """
 
 
@@ -43,6 +47,9 @@ def _lines() -> Iterator[str]:
     yield "\nBind it with `kubectl create rolebinding pvserve --role=pvserve --serviceaccount=llm:ACCOUNT -n llm`. With"
     yield "`create` on `storageclasses` or `patch` on `persistentvolumes` (cluster-wide) pvserve retains the data"
     yield "itself; else the plan shows an administrator's command."
+    yield "\nThe proof that no copy of the model is on the node's disk reads the kubelet's statistics where the"
+    yield "server's image has no shell tools to measure with. Without this right too it says `unknown`, exit code 10:\n"
+    yield from _role(role_text([STATISTICS], "pvserve-node-statistics"))
     for use, title in USES.items():
         needs = [need for need in NEEDS if need.use == use]
         yield f"\n## {title}\n"

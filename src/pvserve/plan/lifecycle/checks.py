@@ -77,7 +77,7 @@ def lacking(facts: VolumeFacts, *uses: Use, command: str = "") -> Part:
 
 
 def volume_patch(
-    step: str, title: str, volume: Object, body: Mapping[str, Any], why: str, use: Use = "retain-volume"
+    step: str, title: str, volume: Object, body: Mapping[str, Any], why: str, use: Use = "retain"
 ) -> PatchObject:
     """A patch of the volume as it was read; refused by the server where it was changed since."""
     before = content(volume)

@@ -81,7 +81,7 @@ def _keep(claim: Object, volume: Object, facts: VolumeFacts) -> Part:
         return Part(unchanged=(f"volume {name(volume)} is retained already",))
     if facts.rights.get(PATCH_VOLUME) is False:
         if "spec" in body:
-            return lacking(facts, "retain-volume", command=patch_command(volume, body))
+            return lacking(facts, "retain", command=patch_command(volume, body))
         what = f"note on volume {name(volume)} which models it holds"
         return Part(not_done=(NotDone(what, f"you may not {PATCH_VOLUME}", patch_command(volume, body)),))
     title = f"keep volume {name(volume)} when claim {name(claim)} goes"

@@ -37,7 +37,7 @@ def _retain(claim: str, facts: VolumeFacts) -> Part:
     body = keeping(volume, found)
     if not body:
         return Part(unchanged=(f"volume {name(volume)} is retained already",))
-    denied = lacking(facts, "retain-volume", command=patch_command(volume, body))
+    denied = lacking(facts, "retain", command=patch_command(volume, body))
     if denied.refusals:
         return denied
     why = f"its policy {volume['spec'].get(POLICY)} would take the data with the claim"
@@ -80,7 +80,7 @@ def _undo(claim: str, facts: VolumeFacts) -> Part:
             f'kubectl patch pv {name(volume)} --type merge -p \'{{"spec":{{"{POLICY}":"Delete"}}}}\'',
         )
     body = {"metadata": {"annotations": {BEFORE_POLICY: None}}, "spec": {POLICY: before}}
-    denied = lacking(facts, "retain-volume", command=patch_command(volume, body))
+    denied = lacking(facts, "retain", command=patch_command(volume, body))
     if denied.refusals:
         return denied
     title = f"give volume {name(volume)} its policy {before} back"

@@ -1,0 +1,181 @@
+"""retain, release, adopt and resize on a volume with data: what becomes of the claim, the volume and the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pvserve.cluster import Cluster
+from pvserve.facts import Object, annotations_of, name
+from pvserve.plan.rights import required
+
+from .accounts import Account
+from .offers import image, make_namespace, storage_classes, until
+from .ui_service import gguf, leaving_nothing, make, pvserve, service, volumes_of
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return gguf(tmp_path / "granite")
+
+
+@pytest.fixture
+def elsewhere(any_cluster: Cluster) -> Iterator[Cluster]:
+    """A second namespace."""
+    with make_namespace(any_cluster) as namespace:
+        there = Cluster.connect(namespace=namespace)
+        with leaving_nothing(there):
+            yield there
+
+
+def claim(cluster: Cluster, claim_name: str) -> Object:
+    return cluster.get("v1", "PersistentVolumeClaim", claim_name, cluster.namespace)
+
+
+def volume(cluster: Cluster, volume_name: str) -> Object:
+    return cluster.get("v1", "PersistentVolume", volume_name)
+
+
+def policy(cluster: Cluster, volume_name: str) -> str:
+    return str(volume(cluster, volume_name)["spec"]["persistentVolumeReclaimPolicy"])
+
+
+def run(cluster: Cluster, *words: str, code: int = 0) -> list[dict[str, object]]:
+    ran = pvserve(*words, "-n", cluster.namespace, "-y")
+    assert ran.code == code, ran.explained()
+    return ran.lines
+
+
+def reason(cluster: Cluster, *words: str, code: int = 3) -> str:
+    return str(next(line["error"]["reason"] for line in run(cluster, *words, code=code) if line["type"] == "error"))  # type: ignore[index]
+
+
+def test_data_goes_from_namespace_to_namespace_without_a_copy(
+    cluster: Cluster, elsewhere: Cluster, model: Path
+) -> None:
+    with leaving_nothing(cluster):
+        run(cluster, "load", str(model), "pvc://a/granite", "--retain", "no")
+        [pv] = [name(item) for item in volumes_of(cluster)]
+        before = policy(cluster, pv)
+
+        run(cluster, "retain", "a")
+        assert policy(cluster, pv) == "Retain"
+        assert "granite" in annotations_of(volume(cluster, pv))["pvserve.io/models"]
+        again = run(cluster, "retain", "a")
+        assert again[-1]["done"] == []
+        run(cluster, "retain", "a", "--undo")
+        assert policy(cluster, pv) == before
+
+        make(cluster, service({"storageUri": "pvc://a/granite"}, **{"serving.kserve.io/stop": "true"}))
+        assert reason(cluster, "release", "a") == "ClaimInUse"
+        assert policy(cluster, pv) == before, "a refused release changes nothing"
+        cluster.delete("serving.kserve.io/v1beta1", "InferenceService", "granite", cluster.namespace)
+        until(
+            "the service is gone",
+            lambda: not cluster.list("serving.kserve.io/v1beta1", "InferenceService", cluster.namespace),
+        )
+
+        assert reason(elsewhere, "adopt", pv, "--claim", "b") == "VolumeBound"
+        released = run(cluster, "release", "a")
+        assert released[-1]["next"] == [f"pvserve adopt {pv} --claim a -n {cluster.namespace}"]
+        assert volume(cluster, pv)["status"]["phase"] == "Released"
+        assert cluster.find("v1", "PersistentVolumeClaim", "a", cluster.namespace) is None
+
+        run(elsewhere, "adopt", pv, "--claim", "b")
+        assert claim(elsewhere, "b")["spec"]["volumeName"] == pv
+        assert claim(elsewhere, "b")["status"]["phase"] == "Bound"
+        assert run(elsewhere, "adopt", pv, "--claim", "b")[-1]["done"] == []
+        proof = pvserve("verify", "pvc://b/granite", "-n", elsewhere.namespace)
+        assert proof.code == 0, proof.explained()
+
+
+def test_no_other_claim_wins_a_volume_that_is_being_adopted(cluster: Cluster, model: Path) -> None:
+    with leaving_nothing(cluster):
+        run(cluster, "load", str(model), "pvc://a/granite", "--retain", "no")
+        [pv] = [name(item) for item in volumes_of(cluster)]
+        run(cluster, "release", "a")
+        # As a client that was killed after the first step left it: kept for claim b, which is not there yet.
+        reference = {"namespace": cluster.namespace, "name": "b", "uid": None, "resourceVersion": None}
+        cluster.patch("v1", "PersistentVolume", pv, "", {"spec": {"claimRef": reference}})
+        until("the volume is available", lambda: volume(cluster, pv)["status"]["phase"] == "Available")
+        spec = volume(cluster, pv)["spec"]
+        rival = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "rival"},
+            "spec": {
+                "accessModes": spec["accessModes"],
+                "storageClassName": spec["storageClassName"],
+                "volumeName": pv,
+                "resources": {"requests": {"storage": "1Mi"}},
+            },
+        }
+        make(cluster, rival)
+        assert reason(cluster, "adopt", pv, "--claim", "rival") == "VolumeReserved"
+        run(cluster, "adopt", pv, "--claim", "b")
+        assert claim(cluster, "b")["status"]["phase"] == "Bound"
+        assert claim(cluster, "rival")["status"]["phase"] != "Bound"
+
+
+def test_a_pod_of_anybody_keeps_its_claim_and_rights_that_lack_are_named(cluster: Cluster, tmp_path: Path) -> None:
+    with leaving_nothing(cluster):
+        make(cluster, a_claim(cluster, "a"), a_pod("a"))
+        until("the claim is bound", lambda: claim(cluster, "a")["status"].get("phase") == "Bound")
+        assert reason(cluster, "release", "a") == "ClaimInUse"
+        rights = required(("retain",), cluster.namespace)
+        for given, code in ((rights[:-1], 4), (rights, 0)):  # the last is to patch the volume
+            account = Account(cluster, cluster.namespace, given)
+            ran = pvserve("retain", "a", "-y", "--kubeconfig", account.kubeconfig(tmp_path))
+            account.forget()
+            assert ran.code == code, ran.explained()
+            if code:
+                assert ran.error["reason"] == "MissingRights"
+                assert "patch persistentvolumes" in ran.error["message"]
+
+
+def test_a_claim_grows_while_a_pod_uses_it(cluster: Cluster) -> None:
+    with leaving_nothing(cluster):
+        make(cluster, a_claim(cluster, "a"), a_pod("a"))
+        until("the claim is bound", lambda: claim(cluster, "a")["status"].get("phase") == "Bound")
+        run(cluster, "resize", "a", "128Mi")
+        assert claim(cluster, "a")["status"]["capacity"]["storage"] == "128Mi"
+        assert run(cluster, "resize", "a", "128Mi")[-1]["done"] == []
+        assert reason(cluster, "resize", "a", "64Mi") == "CannotShrink"
+        assert reason(cluster, "resize", "a", "lots", code=2) == "NotASize"
+        assert reason(cluster, "resize", "gone", "64Mi") == "NoSuchClaim"
+
+
+def a_claim(cluster: Cluster, claim_name: str) -> dict[str, object]:
+    """64 Mi in a class that can grow; skips where there is none."""
+    growing = [name(item) for item in storage_classes(cluster) if item.get("allowVolumeExpansion")]
+    if not growing:
+        pytest.skip("the cluster has no class whose volumes can grow")
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": growing[0],
+        "resources": {"requests": {"storage": "64Mi"}},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim_name}, "spec": spec}
+
+
+def a_pod(claim_name: str) -> dict[str, object]:
+    container = {
+        "name": "sh",
+        "image": image("busybox"),
+        "command": ["sleep", "600"],
+        "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "user"},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+            "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim_name}}],
+        },
+    }
