@@ -244,6 +244,8 @@ class Receiver:
                 if handle is not None:
                     if cells:
                         self._make_durable(file, handle.fileno(), cells)
+                    self._release(count)  # what is durable may be digested while the next pieces come
+                    count = 0
                     self._read_on(file, handle)
             except OSError as error:
                 self._trouble(file, error)
