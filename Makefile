@@ -47,8 +47,8 @@ bed: venv ## a real local Kubernetes (root)
 bed-down: venv
 	$(BIN)/bed down
 
-.PHONY: test test-bed test-cluster test-clients
-test: check bed test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
+.PHONY: test test-bed test-cluster test-clients test-faults soak
+test: check bed test-faults test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
 test-cluster: venv ## cluster tests against any cluster with KServe: make test-cluster KUBECONFIG=...
 	if [ -z "$$KUBECONFIG" ]; then bed=$$($(BIN)/bed env) && eval "$$bed"; fi && \
 	  PVSERVE_REQUIRE=cluster $(BIN)/pytest tests/cluster -m cluster
@@ -56,6 +56,10 @@ test-bed: venv
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed tests/emulator -m bed
 test-clients: venv
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) bash tests/client_versions.sh
+test-faults: venv ## each fault once, 20 kills: PVSERVE_SEED=... makes a run again (root)
+	PVSERVE_REQUIRE=faults $(BIN)/pytest tests/faults -m "faults and not cluster"
+soak: venv ## many kills, power cuts and races: SEED=... KILLS=1000 CUTS=200 RACES=500 (root)
+	$(BIN)/python -m tests.faults.soak
 
 .PHONY: demo demo-vllm
 demo: venv ## from S3 and an emptyDir copy to a claim, with the proof and a before/after table (root)

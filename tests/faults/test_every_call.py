@@ -1,4 +1,4 @@
-"""The agent dies at one call after the other: the same client goes on, and nobody sees anything between two versions."""
+"""The agent dies at one call after the other: the client goes on, and nobody sees anything between two versions."""
 
 from __future__ import annotations
 

@@ -113,12 +113,18 @@ class Volume:
         return other
 
     def grow(self, mib: int) -> None:
-        """The claim was resized, while mounted."""
-        device = f"/dev/{self.device}"
+        """The claim was resized; ext4 unmounted, since growing it mounted takes CAP_SYS_RESOURCE."""
+        if self.kind == "ext4":
+            self.unmount()
         with self.image.open("r+b") as file:
             file.truncate(mib * MIB)
-        run("losetup", "-c", device)
-        run(*(["resize2fs", device] if self.kind == "ext4" else ["xfs_growfs", self.root]))
+        if self.kind == "ext4":
+            run("e2fsck", "-f", "-p", self.image)
+            run("resize2fs", self.image)
+            self.mount()
+        else:
+            run("losetup", "-c", f"/dev/{self.device}")
+            run("xfs_growfs", self.root)
 
     def flip_byte(self, path: str, offset: int) -> None:
         """The medium rots: one byte of a file changes on the device, and the file system does not know."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote
 
 from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, to_json, to_sha256sums
@@ -62,11 +63,17 @@ def place_of(target: Target) -> dict[str, str]:
     return {"mount": target.mount, "path": target.path, "key": key_of(target.path)}
 
 
-def send_manifest(wire: Wire, target: Target, manifest: Manifest, *, replace: bool, adopt: bool) -> None:
+def send_manifest(wire: Wire, ask: Ask, manifest: Manifest, how: Literal["publish", "adopt"]) -> None:
     """The last words of a load; `adopt`: of files that lie at the path already."""
     for number, text in enumerate((to_json(manifest), to_sha256sums(manifest))):
         data = text.encode()
         for start in range(0, len(data), CELL):
             wire.send(TEXT, data[start : start + CELL], number)
     digest = manifest_digest(manifest).removeprefix("sha256:")
-    wire.send_json(FINISH, {**place_of(target), "digest": digest, "replace": replace, "adopt": adopt})
+    finish(wire, ask, how, digest)
+
+
+def finish(wire: Wire, ask: Ask, how: Literal["publish", "adopt", "settle"], digest: str = "") -> None:
+    """`settle`: the path holds the files, and what an earlier publisher was stopped in is brought to its end."""
+    who = {"transfer": ask.transfer, "epoch": ask.epoch}
+    wire.send_json(FINISH, {**place_of(ask.target), **who, "digest": digest, "replace": ask.replace, "how": how})

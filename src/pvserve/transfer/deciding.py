@@ -34,6 +34,7 @@ def there_already(end: End, ask: Ask, progress: Progress, stopped: Callable[[], 
     if rows is not None and _same_names(rows, ask) and not (ask.replace and source is None):
         source = source or _digest_source(end, ask, progress, stopped)
         if seen.current == manifest_digest(source).removeprefix("sha256:"):
+            end.settle(seen)
             return source
         if seen.manifest is None and _same_digests(end, source, progress):
             end.adopt(source)

@@ -11,7 +11,7 @@ from pvserve.model import Manifest
 from pvserve.model.digests import manifest_of
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import BYE, DONE, FAIL, PING, Broken
-from pvserve.transfer.ask import Ask, send_manifest
+from pvserve.transfer.ask import Ask, finish, send_manifest
 from pvserve.transfer.channels import Channel
 from pvserve.transfer.claim_source import digest_source
 from pvserve.transfer.looking import Look, look
@@ -27,6 +27,9 @@ class End(Protocol):
 
     def look(self, *, rows: bool, digests: bool) -> Look: ...
     def adopt(self, manifest: Manifest) -> None: ...
+    def settle(self, seen: Look) -> None:
+        """The path holds the files: bring to an end what their publisher was stopped in."""
+
     def digest_source(self) -> None:
         """Fill in what is not known of `Ask.known`; only where the source lies in the pod."""
 
@@ -57,8 +60,17 @@ class AgentEnd:
 
     def adopt(self, manifest: Manifest) -> None:
         """Write the manifest beside files that are right already."""
+        send_manifest(self._channel.control, self._ask, manifest, "adopt")
+        self._await_done()
+
+    def settle(self, seen: Look) -> None:
+        """Bring to an end what the publisher of the files at the path was stopped in."""
+        if seen.unsettled:
+            finish(self._channel.control, self._ask, "settle")
+            self._await_done()
+
+    def _await_done(self) -> None:
         control = self._channel.control
-        send_manifest(control, self._ask.target, manifest, replace=False, adopt=True)
         while (frame := control.receive()).kind != DONE:
             if frame.kind == FAIL:
                 raise causes.failure(frame.json(), self._ask.target)

@@ -47,6 +47,7 @@ class Look:
     free_inodes: int
     uid: int
     gids: tuple[int, ...]
+    unsettled: bool = False  # a publisher was stopped, or a partial transfer to this path lies there
 
 
 def look(
@@ -172,4 +173,5 @@ def _look(answer: Any, text: bytes, rows: tuple[Row, ...], target: Target) -> Lo
             free_inodes=int(space["inodes"]),
             uid=int(answer["uid"]),
             gids=tuple(int(gid) for gid in answer["gids"]),
+            unsettled=bool(answer.get("unsettled")),
         )

@@ -88,7 +88,7 @@ class Session:
 
     def publish(self, manifest: Manifest) -> None:
         """Make what was sent the version at the path."""
-        send_manifest(self._control, self._ask.target, manifest, replace=self._ask.replace, adopt=False)
+        send_manifest(self._control, self._ask, manifest, "publish")
         self._wait(lambda: self._done is not None, "publish")
 
     def stop(self) -> None:

@@ -216,7 +216,8 @@ def look_with(shell: Shell, target: Target, *, rows: bool, digests: bool) -> Loo
     home = f".pvserve/models/{key_of(target.path)}"
     state = parse_state(shell.say("state", target.path, home))
     current = state["current"] if state["kind"] == "directory" else ""
-    if state["kind"] == "directory" and (intent := _intent(shell, home)) and intent.get("inode") == state["inode"]:
+    intent = _intent(shell, home) if state["kind"] == "directory" else {}
+    if intent and intent.get("inode") == state["inode"]:
         current = str(intent.get("to"))
     manifest = None
     if current:
@@ -234,6 +235,8 @@ def look_with(shell: Shell, target: Target, *, rows: bool, digests: bool) -> Loo
         free_inodes=state["inodes"],
         uid=state["uid"],
         gids=state["gids"],
+        # What was replaced may still lie in the partial transfer: only the agent puts that away.
+        unsettled=bool(intent) and not intent.get("kept"),
     )
 
 

@@ -74,6 +74,13 @@ class ShellEnd:
         self._write_version(manifest)
         self._mark(manifest)
 
+    def settle(self, seen: Look) -> None:
+        """Bring to an end what the publisher of the files at the path was stopped in."""
+        if seen.unsettled and seen.manifest is not None:
+            self._shell.say("begin", self._shelf, self._epoch)  # fails where a later writer is at work
+            self._mark(seen.manifest)
+            self._tidy()
+
     def send(self) -> Manifest:
         """Send what is missing and publish."""
         self._refuse_replace()
@@ -268,6 +275,9 @@ class ShellEnd:
         self._write(f"{self._home}/publishing", json.dumps(intent))
         self._shell.say("publish", self._files, self._ask.target.path, seconds=SILENT_SECONDS * 5)
         self._mark(manifest)
+        self._tidy()
+
+    def _tidy(self) -> None:
         place = self._ask.transfer.partition("-")[0]
         self._shell.say("tidy", ".pvserve/partial", place, f"{self._home}/publishing")
 

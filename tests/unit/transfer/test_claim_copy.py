@@ -250,6 +250,7 @@ def cells(tmp_path: Path, claim: Path) -> Iterator[tuple[Copier, Told, Path]]:
     files: dict[int, Expected] = {0: Large(0, "one", info.st_size, False, "")}
     told = Told(1)
     partial = Partial(Place(str(claim), "granite", "granite"), "a" * 16 + "-" + "b" * 16, 1)
+    partial.open()
     receiver = Receiver(partial, files, told.tell, told.fail)
     yield Copier(Source(str(path.parent), ""), {0: origin}, receiver, told.tell, told.fail), told, path
     receiver.failed = True

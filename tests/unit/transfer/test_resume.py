@@ -133,6 +133,7 @@ def test_an_older_writer_cannot_publish(
     """SIGSTOP, another takes over, SIGCONT: also when it stopped between its last check and the rename."""
     place = place_at(claim)
     older = Partial(place, "a" * 16 + "-" + "b" * 16, 1)
+    older.open()
     other = "a" * 16 + "-" + ("b" if content == "the same" else "c") * 16
 
     def take_over() -> None:

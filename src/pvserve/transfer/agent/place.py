@@ -6,13 +6,25 @@ Owns the layout below `.pvserve/`, who may write there, and what a resumed trans
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import stat
 import zlib
 from typing import Any, Iterable
 
-from .volume import FILE_MODE, PLAIN, Unsafe, components, look, open_directory, read_small, remove_tree, write_all
+from .volume import (
+    FILE_MODE,
+    PLAIN,
+    Unsafe,
+    components,
+    look,
+    open_directory,
+    read_small,
+    remove_tree,
+    write_all,
+    write_temporary,
+)
 
 META = ".pvserve"
 JOURNAL, FILES = "journal", "files"
@@ -62,6 +74,20 @@ class Place:
         marker = self._marker(CURRENT)
         return marker.decode("ascii", "replace").strip() if marker else ""
 
+    def unsettled(self) -> bool:
+        """Whether a publisher was stopped, or a partial transfer to this path lies there."""
+        if self.intent() is not None:
+            return True
+        try:
+            shelf = open_directory(self.root, self.below("partial"))
+        except FileNotFoundError:
+            return False
+        try:
+            prefix = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16] + "-"
+            return any(name.startswith(prefix) for name in os.listdir(shelf))
+        finally:
+            os.close(shelf)
+
     def intent(self) -> dict[str, Any] | None:
         """What a publisher was about to do when it was stopped."""
         marker = self._marker(PUBLISHING)
@@ -101,6 +127,9 @@ class Partial:
             finally:
                 os.close(home)
         self.directory = open_directory(self.shelf, self.path, make=True)
+
+    def open(self) -> None:
+        """Make files and journal ready; only after `recover`, which finds in FILES what a publisher left there."""
         self.files = open_directory(self.directory, FILES, make=True)
         self.journal = Journal(self.directory, self.files)
 
@@ -143,10 +172,36 @@ class Partial:
         ours = self.transfer.partition("-")[0] + "-"
         return [name for name in os.listdir(self.shelf) if name.startswith(ours) and name != self.transfer]
 
-    def drop(self, names: Iterable[str]) -> None:
-        """Remove partial transfers."""
-        for name in names:
-            remove_tree(self.shelf, name)
+    def give(self, home: int, name: str, data: bytes) -> None:
+        """Put `data` under `name` durably; raises Overtaken, and changes nothing, once a later writer took over.
+
+        The rename is by our epoch's path, so that a writer that was stopped before it cannot do it after the other.
+        """
+        temporary = f".{name}.new"
+        write_temporary(self.directory, temporary, data)
+        try:
+            os.rename(f"{self.path}/{temporary}", name, src_dir_fd=self.shelf, dst_dir_fd=home)
+        except FileNotFoundError:
+            raise Overtaken(f"{self._place.path} was taken over by a later writer") from None
+        os.fsync(home)
+
+    def drop(self) -> None:
+        """Remove the partial transfers to this path, but for those of a later writer."""
+        for name in [*self.stale(), self.transfer]:
+            try:
+                home = open_directory(self.shelf, name)
+            except FileNotFoundError:
+                continue
+            try:
+                for epoch in [epoch for epoch in os.listdir(home) if epoch <= self.epoch]:
+                    remove_tree(home, epoch)
+            finally:
+                os.close(home)
+            try:
+                os.rmdir(name, dir_fd=self.shelf)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):  # a later writer's
+                    raise
         os.fsync(self.shelf)
 
 

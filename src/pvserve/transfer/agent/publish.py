@@ -34,15 +34,19 @@ def publish(
     if there is not None and not _may_replace(place, there, digest, replace):
         raise Occupied(f"{place.path} holds something else")
     kept = _move(place, partial, digest, there)
-    _mark(place, digest)
-    if kept:
-        _put_away(place, partial.directory, FILES, kept)
-    _forget_intent(place)
-    partial.drop([partial.transfer, *partial.stale()])
+    _mark(place, partial, digest)
+    try:
+        if kept:
+            _put_away(place, partial.shelf, f"{partial.path}/{FILES}", kept)
+        partial.check_ours()
+        _forget_intent(place)
+    except FileNotFoundError:
+        raise Overtaken(f"{place.path} was taken over by a later writer") from None
+    partial.drop()
     return kept
 
 
-def adopt(place: Place, texts: dict[str, bytes], digest: str) -> None:
+def adopt(place: Place, partial: Partial, texts: dict[str, bytes], digest: str) -> None:
     """Say of the files that lie at the path already, digested just now, that they are this version."""
     top = open_directory(place.root, place.path)
     try:
@@ -57,19 +61,28 @@ def adopt(place: Place, texts: dict[str, bytes], digest: str) -> None:
     finally:
         os.close(top)
     _write_version(place, texts, digest)
-    _mark(place, digest)
+    _mark(place, partial, digest)
+    _forget_intent(place)
+    partial.drop()
 
 
-def recover(place: Place) -> None:
-    """Finish, or take back, what a publisher was stopped in."""
+def settle(place: Place, partial: Partial) -> None:
+    """The path holds what was asked for: finish what its publisher was stopped in, and leave no partial transfer."""
+    recover(place, partial)
+    partial.drop()
+
+
+def recover(place: Place, partial: Partial) -> None:
+    """Finish, or take back, what a publisher was stopped in. `partial` took all others to this path over before."""
     intent = place.intent()
     if intent is None:
         return
     there = place.find()
     if there is not None and there.st_ino == intent["inode"]:
-        _mark(place, str(intent["to"]))
+        _mark(place, partial, str(intent["to"]))
         if intent["kept"]:
-            _find_and_put_away(place, str(intent["partial"]), int(intent["old"]), str(intent["kept"]))
+            transfer = str(intent["partial"]).partition("/")[0]
+            _find_and_put_away(place, f"{transfer}/{partial.epoch}", int(intent["old"]), str(intent["kept"]))
         _forget_intent(place)
         return
     if there is None and intent["kept"]:  # stopped between the two renames of a kernel without exchange
@@ -148,7 +161,7 @@ def _move(place: Place, partial: Partial, digest: str, there: os.stat_result | N
             "kept": kept,
             "partial": partial.path,
         }
-        _note_intent(place, intent)
+        _note_intent(place, partial, intent)
         files = f"{partial.path}/{FILES}"
         try:
             if there is None:
@@ -179,19 +192,19 @@ def _exchange(left: int, left_name: str, right: int, right_name: str) -> bool:
     raise OSError(code, os.strerror(code))  # FileNotFoundError where a later writer renamed our directory
 
 
-def _mark(place: Place, digest: str) -> None:
+def _mark(place: Place, partial: Partial, digest: str) -> None:
     here = open_directory(place.root, place.below("models", place.key), make=True)
     try:
-        write_durably(here, PATH, place.path.encode("utf-8"))
-        write_durably(here, CURRENT, digest.encode("ascii") + b"\n")
+        partial.give(here, PATH, place.path.encode("utf-8"))
+        partial.give(here, CURRENT, digest.encode("ascii") + b"\n")
     finally:
         os.close(here)
 
 
-def _note_intent(place: Place, intent: dict[str, object]) -> None:
+def _note_intent(place: Place, partial: Partial, intent: dict[str, object]) -> None:
     here = open_directory(place.root, place.below("models", place.key), make=True)
     try:
-        write_durably(here, PUBLISHING, json.dumps(intent).encode("ascii"))
+        partial.give(here, PUBLISHING, json.dumps(intent).encode("ascii"))
     finally:
         os.close(here)
 

@@ -48,7 +48,7 @@ from .frames import (
     Wire,
 )  # fmt: skip
 from .place import MANIFEST, SUMS, Overtaken, Partial, Place, space
-from .publish import Occupied, adopt, publish, recover
+from .publish import Occupied, adopt, publish, recover, settle
 from .receiver import Receiver
 from .reuse import candidates, copy_file
 from .source import Origin, Source, SourceChanged, SourceUnreadable
@@ -157,14 +157,14 @@ class Session:
 
     def _begin(self, ask: dict[str, Any]) -> None:
         place = self._place = Place(ask["mount"], ask["path"], ask["key"])
-        if not _TRANSFER.fullmatch(ask["transfer"]):
-            raise Broken("the transfer has no proper name")
+        self._named(ask)
         rows_ = self._listed()
         for number, row in enumerate(rows_):
             kind = Large if row[1] > SMALL else Expected
             self._expected[number] = kind(number, row[0], row[1], bool(row[2]), row[3])
-        recover(place)
         self._partial = Partial(place, ask["transfer"], ask["epoch"])
+        recover(place, self._partial)
+        self._partial.open()
         self.receiver = Receiver(self._partial, self._expected, self._wire.send, self.fail)
         self.receiver.resume()
         if "source" in ask:
@@ -232,12 +232,21 @@ class Session:
         finally:
             tree.close()
 
+    def _named(self, ask: dict[str, Any]) -> str:
+        if not _TRANSFER.fullmatch(ask["transfer"]):
+            raise Broken("the transfer has no proper name")
+        return str(ask["transfer"])
+
     def _finish(self, ask: dict[str, Any]) -> None:
         self._place = self._place or Place(ask["mount"], ask["path"], ask["key"])
         texts = {name: bytes(text) for name, text in self._texts.items()}
-        if ask["adopt"]:
-            adopt(self._place, texts, ask["digest"])
-            kept = ""
+        kept = ""
+        if ask["how"] in ("adopt", "settle"):
+            partial = Partial(self._place, self._named(ask), ask["epoch"])
+            if ask["how"] == "adopt":
+                adopt(self._place, partial, texts, ask["digest"])
+            else:
+                settle(self._place, partial)
         else:
             assert self._partial is not None
             kept = publish(self._place, self._partial, self._expected, texts, ask["digest"], ask["replace"])
@@ -246,6 +255,7 @@ class Session:
     def _survey(self, ask: dict[str, Any]) -> None:
         place = Place(ask["mount"], ask["path"], ask["key"])
         answer = state(place)
+        answer["unsettled"] = place.unsettled()
         if answer["current"]:
             text = manifest_text(place, answer["current"])
             for start in range(0, len(text), CELL):

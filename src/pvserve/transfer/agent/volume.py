@@ -89,16 +89,21 @@ def read_small(base: int, name: str, limit: int) -> bytes:
 def write_durably(base: int, name: str, data: bytes | bytearray) -> None:
     """Put `data` under `name` so that a crash leaves the old file or the new one: temp, fsync, rename, fsync."""
     temporary = f".{name}.new"
-    if look(base, temporary):
-        os.unlink(temporary, dir_fd=base)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, FILE_MODE, dir_fd=base)
+    write_temporary(base, temporary, data)
+    os.rename(temporary, name, src_dir_fd=base, dst_dir_fd=base)
+    os.fsync(base)
+
+
+def write_temporary(base: int, name: str, data: bytes | bytearray) -> None:
+    """A new file, fsynced, in the place of one that a stopped run left."""
+    if look(base, name):
+        os.unlink(name, dir_fd=base)
+    handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, FILE_MODE, dir_fd=base)
     try:
         write_all(handle, data, 0)
         os.fsync(handle)
     finally:
         os.close(handle)
-    os.rename(temporary, name, src_dir_fd=base, dst_dir_fd=base)
-    os.fsync(base)
 
 
 def write_all(handle: int, data: bytes | bytearray | memoryview, offset: int) -> None:
