@@ -38,6 +38,15 @@ def _nothing_left(cluster: Cluster) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(params=["kubernetes", "openshift"])
+def profile(request: pytest.FixtureRequest, cluster: Cluster) -> str:
+    """What assigns uid and group: pvserve, or the namespace's ranges as in a project of OpenShift."""
+    if request.param == "openshift":
+        ranges = {f"openshift.io/sa.scc.{key}": "1000770000/10000" for key in ("uid-range", "supplemental-groups")}
+        cluster.patch("v1", "Namespace", cluster.namespace, "", {"metadata": {"annotations": ranges}})
+    return str(request.param)
+
+
 def deploy(cluster: Cluster, model: Path, *more: str) -> list[str]:
     """The command of the README."""
     where = ["-n", cluster.namespace, "-y"]
@@ -55,7 +64,9 @@ def deploy(cluster: Cluster, model: Path, *more: str) -> list[str]:
     ]
 
 
-def test_service_of_the_dashboard_is_served_from_a_claim_and_proven(cluster: Cluster, model: Path) -> None:
+def test_service_of_the_dashboard_is_served_from_a_claim_and_proven(
+    cluster: Cluster, model: Path, profile: str
+) -> None:
     make(cluster, runtime(), service(S3))
     done = pvserve(*deploy(cluster, model))
     assert done.code == 0, done.explained()
@@ -67,7 +78,7 @@ def test_service_of_the_dashboard_is_served_from_a_claim_and_proven(cluster: Clu
     [volume] = volumes_of(cluster)
     assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
     _check_second_run(cluster, model)
-    _check_damage_is_found(cluster)
+    _check_damage_is_found(cluster, profile)
 
 
 def _check_objects(cluster: Cluster) -> None:
@@ -110,10 +121,10 @@ def _check_second_run(cluster: Cluster, model: Path) -> None:
     assert changes.code == 0, changes.explained()
 
 
-def _check_damage_is_found(cluster: Cluster) -> None:
+def _check_damage_is_found(cluster: Cluster, profile: str) -> None:
     """One byte is changed by a pod that has nothing to do with pvserve."""
     script = "printf X | dd of=/claim/granite-7b-lab/padding-00001-of-00002.bin bs=1 seek=4242 conv=notrunc; sync"
-    _run_on_claim(cluster, script)
+    _run_on_claim(cluster, script, {"runAsUser": 1000, "fsGroup": 1000} if profile == "kubernetes" else {})
     quick = pvserve("verify", "granite-pvc", "--quick", "-n", cluster.namespace)
     assert quick.checks["digests"] == "passed"
     full = pvserve("verify", "granite-pvc", "-n", cluster.namespace)
@@ -122,7 +133,7 @@ def _check_damage_is_found(cluster: Cluster) -> None:
     assert "padding-00001-of-00002.bin" in check["evidence"]
 
 
-def _run_on_claim(cluster: Cluster, script: str) -> None:
+def _run_on_claim(cluster: Cluster, script: str, identity: dict[str, int]) -> None:
     restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     pod = {
         "apiVersion": "v1",
@@ -130,9 +141,7 @@ def _run_on_claim(cluster: Cluster, script: str) -> None:
         "metadata": {"name": "other"},
         "spec": {
             "restartPolicy": "Never",
-            "securityContext": {
-                "runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, **identity},
             "containers": [{
                 "name": "sh", "image": image("busybox"), "command": ["sh", "-c", script],
                 "securityContext": restricted, "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
@@ -151,7 +160,7 @@ def _ended(pod: Object) -> str:
     return phase if phase in ("Succeeded", "Failed") else ""
 
 
-def test_in_place_with_a_connection_and_back(cluster: Cluster, model: Path) -> None:
+def test_in_place_with_a_connection_and_back(cluster: Cluster, model: Path, profile: str) -> None:
     """The connection is of type `uri`, whose webhook deletes the new storageUri when it is taken away carelessly."""
     first = pvserve("load", model, "pvc://origin/granite", "-n", cluster.namespace, "-y")
     assert first.code == 0, first.explained()
