@@ -13,7 +13,7 @@ from pvserve.apply.run import Applied, run
 from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
 from pvserve.cluster.reading import read_facts
-from pvserve.cluster.volumes import read_volume_facts
+from pvserve.cluster.volumes import read_inventory, read_volume_facts
 from pvserve.diagnose import Finding, ObjectLine, findings, judge
 from pvserve.errors import PvserveError, Temporary
 from pvserve.events import Listener, silent
@@ -27,6 +27,7 @@ from pvserve.plan.edit_service import runtime_name, storage_of
 from pvserve.plan.in_place import record_name
 from pvserve.plan.lifecycle import adopt_plan, release_plan, resize_plan, retain_plan, undo_retain_plan
 from pvserve.plan.rights import Use, rights_of
+from pvserve.plan.source import is_place
 from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, Prove, Refusal
 from pvserve.spec.from_service import from_service
 from pvserve.spec.model import ModelSpec
@@ -67,7 +68,7 @@ def plan(spec: ModelSpec, cluster: Cluster, *, goals: frozenset[str] = GOALS, ch
     `checksum` ignores the digest cache. Raises Refused for a model directory with broken weights.
     """
     listing = known = None
-    if "load" in goals and spec.model:
+    if "load" in goals and spec.model and not is_place(spec.model):
         listing = list_directory(spec.model, include=spec.include, exclude=spec.exclude)
         broken = refusal(check_weights(listing))
         if broken:
@@ -206,15 +207,9 @@ def status(name: str, cluster: Cluster) -> ServiceState:
 
 
 def ls(cluster: Cluster, *, all_namespaces: bool = False) -> tuple[ClaimRow, ...]:
-    """The claims that hold models or are served from, in the cluster's namespace or everywhere."""
-    where = "" if all_namespaces else cluster.namespace
-    services = cluster.find_all(*ISVC, where)
-    return inventory(
-        cluster.list("v1", "PersistentVolumeClaim", where),
-        () if isinstance(services, Unknown) else services,
-        cluster.find_all("v1", "Pod", where),
-        cluster.find_all("v1", "PersistentVolume"),
-    )
+    """The claims that hold models or are served from, and the Released volumes that hold any, here or everywhere."""
+    rows = inventory(read_inventory(cluster, "" if all_namespaces else cluster.namespace))
+    return tuple(row for row in rows if all_namespaces or row.namespace == cluster.namespace)
 
 
 def init(name: str, cluster: Cluster) -> str:
@@ -225,6 +220,6 @@ def init(name: str, cluster: Cluster) -> str:
     return from_service(service, None if isinstance(runtime, Unknown) else runtime)
 
 
-def listing_of(step: Load) -> Listing:
-    """The model directory of a saved plan's load step, as it is now."""
-    return list_directory(step.source, include=step.include, exclude=step.exclude)
+def listing_of(step: Load) -> Listing | None:
+    """The model directory of a saved plan's load step, as it is now; None where it lies on a claim."""
+    return None if is_place(step.source) else list_directory(step.source, include=step.include, exclude=step.exclude)

@@ -5,13 +5,12 @@ Owns the join of claims, services and pods into rows. Pure: takes objects, reads
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pvserve.facts import Object, Unknown, name, namespace
+from pvserve.facts import InventoryFacts, Object, Unknown, name, namespace
 from pvserve.plan.claim import recorded_models
-from pvserve.plan.edit_service import storage_of
-from pvserve.spec.place import parse_place
+from pvserve.plan.lifecycle.users import claims_of, places_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,11 @@ class ModelRow:
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """One claim. `reclaim` and `volume` are what could be read; `services` are those that serve any of its paths."""
+    """One claim, or a Released volume (phase `Released`) under the name of the claim that it had.
+
+    `reclaim` is what could be read; `services` are those that name the claim in any field; `free_bytes` of its file
+    system is known while a pod mounts it and its kubelet may be asked.
+    """
 
     namespace: str
     claim: str
@@ -41,60 +44,79 @@ class ClaimRow:
     models: tuple[ModelRow, ...]
     services: tuple[str, ...]
     pods: tuple[str, ...]
+    volume: str = ""
+    free_bytes: int | None = None
 
 
-def inventory(
-    claims: Iterable[Object],
-    services: Sequence[Object],
-    pods: Sequence[Object] | Unknown,
-    volumes: Sequence[Object] | Unknown,
-) -> tuple[ClaimRow, ...]:
-    """One row per claim that holds a model or is served from, in order of namespace and name."""
-    served = _served(services)
-    reclaim = {} if isinstance(volumes, Unknown) else {name(v): _policy(v) for v in volumes}
-    mounting = {} if isinstance(pods, Unknown) else _mounting(pods)
+def inventory(seen: InventoryFacts) -> tuple[ClaimRow, ...]:
+    """One row per claim that holds a model or is served from, and per Released volume that holds one, by name."""
+    served = {} if isinstance(seen.services, Unknown) else _served(seen.services)
+    volumes = {} if isinstance(seen.volumes, Unknown) else {name(item): item for item in seen.volumes}
+    mounting = {} if isinstance(seen.pods, Unknown) else _mounting(seen.pods)
     rows = []
-    for claim in claims:
+    for claim in seen.claims:
         where = (namespace(claim), name(claim))
         users = served.get(where, {})
         models = _models(claim, users)
         if not models and not users:
             continue
-        spec, status = claim["spec"], claim.get("status") or {}
-        volume = str(spec.get("volumeName") or "")
+        volume = str(claim["spec"].get("volumeName") or "")
         rows.append(
             ClaimRow(
                 namespace=where[0],
                 claim=where[1],
-                phase=str(status.get("phase", "Unknown")),
-                storage_class=str(spec.get("storageClassName") or ""),
-                access_modes=tuple(spec.get("accessModes") or ()),
-                capacity=str((status.get("capacity") or {}).get("storage", "")),
-                reclaim=reclaim.get(volume, "unknown") if volume else "not bound",
+                phase=_phase(claim),
+                storage_class=str(claim["spec"].get("storageClassName") or ""),
+                access_modes=tuple(claim["spec"].get("accessModes") or ()),
+                capacity=str(((claim.get("status") or {}).get("capacity") or {}).get("storage", "")),
+                reclaim=(_policy(volumes[volume]) if volume in volumes else "unknown") if volume else "not bound",
                 models=models,
-                services=tuple(sorted({service for names in users.values() for service in names})),
-                pods=mounting.get(where, ("unknown",)) if isinstance(pods, Unknown) else mounting.get(where, ()),
+                services=("unknown",) if isinstance(seen.services, Unknown) else _names(users),
+                pods=("unknown",) if isinstance(seen.pods, Unknown) else mounting.get(where, ()),
+                volume=volume,
+                free_bytes=seen.free.get(where),
             )
         )
-    return tuple(sorted(rows, key=lambda row: (row.namespace, row.claim)))
+    rows += [_released(item, models) for item in volumes.values() if (models := _left_on(item))]
+    return tuple(sorted(rows, key=lambda row: (row.namespace, row.claim, row.volume)))
 
 
-def claim_of(service: Object) -> tuple[str, str] | None:
-    """(claim, path) that a service is served from, None where it is not from a claim."""
-    uri = storage_of(service).uri
-    if not uri.startswith("pvc://"):
-        return None
-    place = parse_place(uri)
-    return place.claim, place.path
+def _names(users: Mapping[str, list[str]]) -> tuple[str, ...]:
+    return tuple(sorted({service for names in users.values() for service in names}))
+
+
+def _left_on(volume: Object) -> tuple[ModelRow, ...]:
+    """The models that are noted on a volume without a claim."""
+    return _models(volume, {}) if _phase(volume) == "Released" else ()
+
+
+def _released(volume: Object, models: tuple[ModelRow, ...]) -> ClaimRow:
+    spec = volume["spec"]
+    was = spec.get("claimRef") or {}
+    return ClaimRow(
+        namespace=str(was.get("namespace") or ""),
+        claim=str(was.get("name") or ""),
+        phase="Released",
+        storage_class=str(spec.get("storageClassName") or ""),
+        access_modes=tuple(spec.get("accessModes") or ()),
+        capacity=str((spec.get("capacity") or {}).get("storage", "")),
+        reclaim=_policy(volume),
+        models=models,
+        services=(),
+        pods=(),
+        volume=name(volume),
+    )
+
+
+def _phase(found: Object) -> str:
+    return str((found.get("status") or {}).get("phase", "Unknown"))
 
 
 def _served(services: Iterable[Object]) -> dict[tuple[str, str], dict[str, list[str]]]:
     out: dict[tuple[str, str], dict[str, list[str]]] = {}
     for service in services:
-        place = claim_of(service)
-        if place is not None:
-            paths = out.setdefault((namespace(service), place[0]), {})
-            paths.setdefault(place[1], []).append(name(service))
+        for claim, path in places_of(service):
+            out.setdefault((namespace(service), claim), {}).setdefault(path, []).append(name(service))
     return out
 
 
@@ -105,13 +127,9 @@ def _policy(volume: Object) -> str:
 def _mounting(pods: Iterable[Object]) -> dict[tuple[str, str], tuple[str, ...]]:
     out: dict[tuple[str, str], tuple[str, ...]] = {}
     for pod in pods:
-        if (pod.get("status") or {}).get("phase") not in ("Running", "Pending"):
-            continue
-        for volume in pod["spec"].get("volumes") or ():
-            claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
-            if claim:
-                where = (namespace(pod), str(claim))
-                out[where] = (*out.get(where, ()), name(pod))
+        for claim in claims_of(pod):
+            where = (namespace(pod), claim)
+            out[where] = (*out.get(where, ()), name(pod))
     return out
 
 

@@ -13,7 +13,7 @@ from pvserve.cli.options import Shared, cluster_options
 @click.option("-A", "--all-namespaces", is_flag=True, help="Every namespace that can be read.")
 @cluster_options
 def command(shared: Shared, all_namespaces: bool) -> int:
-    """List claims that hold models or are served from: class, mode, reclaim policy, size, models, services."""
+    """List claims that hold models or are served from, and Released volumes that hold models."""
     from pvserve import api
     from pvserve.show.inventory import inventory_text
 

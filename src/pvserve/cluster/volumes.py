@@ -1,14 +1,17 @@
-"""Reads what one command on a claim or a volume needs to know into `VolumeFacts`.
+"""Reads what commands on claims and volumes need to know into `VolumeFacts` and `InventoryFacts`.
 
 Owns which objects are asked for, and that "not allowed to look" becomes `Unknown`. Must not decide anything.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from pvserve.cluster.client import Cluster
-from pvserve.facts import NamespaceFacts, Object, Unknown, Users, VolumeFacts, VolumeQuery
+from pvserve.errors import PvserveError
+from pvserve.facts import InventoryFacts, NamespaceFacts, Object, Unknown, Users, VolumeFacts, VolumeQuery
 
 PARALLEL = 8  # requests at a time
 CLAIM = ("v1", "PersistentVolumeClaim")
@@ -66,3 +69,43 @@ def _bound_to(cluster: Cluster, claim: Found) -> Found:
 
 def _class_name(claim: Found) -> str:
     return str(claim["spec"].get("storageClassName") or "") if isinstance(claim, dict) else ""
+
+
+def read_inventory(cluster: Cluster, namespace: str) -> InventoryFacts:
+    """All claims, and what can be read beside them, of `namespace` or ("") everywhere.
+
+    Raises NotAllowed where the claims themselves may not be read.
+    """
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="read") as pool:
+        claims = pool.submit(cluster.list, *CLAIM, namespace)
+        services = pool.submit(services_in, cluster, namespace)
+        volumes = pool.submit(cluster.find_all, *VOLUME)
+        pods = cluster.find_all("v1", "Pod", namespace)
+        nodes = () if isinstance(pods, Unknown) else sorted({_node(pod) for pod in pods} - {""})
+        told = pool.map(lambda node: tuple(_free_on(cluster, node)), nodes)
+        free = {claim: size for each in told for claim, size in each}
+        return InventoryFacts(tuple(claims.result()), services.result(), pods, volumes.result(), free)
+
+
+def _node(pod: Object) -> str:
+    """The node that runs a pod with a claim, "" for any other pod."""
+    claims = any("persistentVolumeClaim" in volume for volume in pod["spec"].get("volumes") or ())
+    running = (pod.get("status") or {}).get("phase") == "Running"
+    return str(pod["spec"].get("nodeName") or "") if claims and running else ""
+
+
+def _free_on(cluster: Cluster, node: str) -> Iterator[tuple[tuple[str, str], int]]:
+    """Free bytes by claim, as the node's kubelet measured them (stats/summary, `pods[].volume[].pvcRef`).
+
+    Nothing where it may not be asked: `get nodes/proxy` is an administrator's right.
+    """
+    try:
+        answer = cluster.raw("GET", f"/api/v1/nodes/{node}/proxy/stats/summary")
+        summary = json.loads(answer.body) if answer.status == 200 else {}
+    except (PvserveError, ValueError):
+        return
+    for pod in summary.get("pods") or ():
+        for volume in pod.get("volume") or ():
+            claim = volume.get("pvcRef")
+            if claim and "availableBytes" in volume:
+                yield (str(claim["namespace"]), str(claim["name"])), int(volume["availableBytes"])

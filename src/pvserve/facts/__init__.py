@@ -17,7 +17,7 @@ from pvserve.facts.state import (
     Unknown,
     known,
 )
-from pvserve.facts.volumes import Users, VolumeFacts, VolumeQuery
+from pvserve.facts.volumes import InventoryFacts, Users, VolumeFacts, VolumeQuery
 
 __all__ = [
     "KSERVE_NAMESPACES",
@@ -26,6 +26,7 @@ __all__ = [
     "Facts",
     "FactsQuery",
     "Holder",
+    "InventoryFacts",
     "KServeFacts",
     "NamespaceFacts",
     "Object",

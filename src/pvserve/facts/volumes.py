@@ -31,6 +31,17 @@ class Users:
 
 
 @dataclass(frozen=True)
+class InventoryFacts:
+    """What `ls` reads, of one namespace or all; `free` are bytes by (namespace, claim), where kubelets told them."""
+
+    claims: tuple[Object, ...]
+    services: tuple[Object, ...] | Unknown
+    pods: tuple[Object, ...] | Unknown
+    volumes: tuple[Object, ...] | Unknown
+    free: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class VolumeFacts:
     """One reading. None means absent, `Unknown` means it could not be read."""
 

@@ -79,6 +79,7 @@ NEEDS: tuple[Need, ...] = (
     Need("look", "", "resourcequotas", ("list",), "causes", _UNKNOWN),
     Need("look", "", "persistentvolumes", ("get", "list"), "reclaim policies", _UNKNOWN, True),
     Need("look", "", "nodes", ("list",), "why a pod has no node", _UNKNOWN, True),
+    Need("look", "", "nodes/proxy", ("get",), "free bytes of claims", _UNKNOWN, True),
     Need("look", "storage.k8s.io", "storageclasses", ("list",), "why a claim has no volume", _UNKNOWN, True),
     Need("prove", KSERVE, "inferenceservices", ("get",), "the service"),
     Need("prove", "", "persistentvolumeclaims", ("get",), "the record of what was loaded"),

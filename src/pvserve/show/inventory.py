@@ -1,47 +1,74 @@
-"""Claims and models as a table.
+"""Claims, Released volumes and models as tables.
 
 Owns the layout. Nothing is cut where the output is no terminal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from pvserve.inventory import ClaimRow
+from pvserve.inventory import ClaimRow, ModelRow
 from pvserve.show.words import clean, size
 
-HEAD = ("NAMESPACE", "CLAIM", "CLASS", "MODE", "RECLAIM", "SIZE", "PATH", "BYTES", "FILES", "SERVICES", "MANIFEST")
+PLACE = ("NAMESPACE", "CLAIM", "CLASS", "MODE", "RECLAIM", "SIZE", "FREE", "SERVICES", "PODS")
+MODEL = ("PATH", "BYTES", "FILES", "SERVICES", "SOURCE", "LOADED", "MANIFEST")
 SHORT = {"ReadWriteOnce": "RWO", "ReadWriteMany": "RWX", "ReadOnlyMany": "ROX", "ReadWriteOncePod": "RWOP"}
+Line = tuple[str, ...]
 
 
 def inventory_text(rows: Sequence[ClaimRow]) -> str:
-    """A table as `kubectl get` prints it: one line per model, or per claim without a recorded one."""
+    """Three tables as `kubectl get` prints them: claims, the models on them, and Released volumes with theirs."""
     if not rows:
         return "no claim holds a model here\n"
-    table = [HEAD, *(line for row in rows for line in _lines(row))]
-    widths = [max(len(line[column]) for line in table) for column in range(len(HEAD))]
+    claims = [row for row in rows if row.phase != "Released"]
+    left = [row for row in rows if row.phase == "Released"]
+    models = [(row.namespace, row.claim, *_model(model)) for row in claims for model in row.models]
+    tables = [
+        _table(PLACE, [_claim(row) for row in claims]),
+        _table(("NAMESPACE", "CLAIM", *MODEL), models),
+        _table(("RELEASED VOLUME", "WAS", "SIZE", *MODEL), [line for row in left for line in _released(row)]),
+    ]
+    hint = "make one a claim again: pvserve adopt VOLUME\n" if left else ""
+    return "\n".join(filter(None, tables)) + hint
+
+
+def _table(head: Line, lines: Iterable[Line]) -> str:
+    table = [head, *lines]
+    if len(table) == 1:
+        return ""
+    widths = [max(len(line[column]) for line in table) for column in range(len(head))]
+    padded = ("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in table)
+    return "".join(clean(line.rstrip()) + "\n" for line in padded)
+
+
+def _claim(row: ClaimRow) -> Line:
+    modes = ",".join(SHORT.get(mode, mode) for mode in row.access_modes)
+    free = "-" if row.free_bytes is None else size(row.free_bytes)
+    used = (",".join(row.services) or "-", ",".join(row.pods) or "-")
     return (
-        "\n".join(
-            clean("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-            for line in table
-        )
-        + "\n"
+        row.namespace,
+        row.claim,
+        row.storage_class or "-",
+        modes,
+        row.reclaim,
+        row.capacity or row.phase,
+        free,
+        *used,
     )
 
 
-def _lines(row: ClaimRow) -> list[tuple[str, ...]]:
-    modes = ",".join(SHORT.get(mode, mode) for mode in row.access_modes)
-    head = (row.namespace, row.claim, row.storage_class or "-", modes, row.reclaim, row.capacity or row.phase)
-    if not row.models:
-        return [(*head, "-", "-", "-", ",".join(row.services) or "-", "-")]
-    return [
-        (
-            *head,
-            model.path,
-            size(model.bytes),
-            str(model.files),
-            ",".join(model.services) or "-",
-            model.manifest.removeprefix("sha256:")[:12] or "-",
-        )
-        for model in row.models
-    ]
+def _model(model: ModelRow) -> Line:
+    return (
+        model.path,
+        size(model.bytes),
+        str(model.files),
+        ",".join(model.services) or "-",
+        model.source or "-",
+        model.loaded or "-",
+        model.manifest.removeprefix("sha256:")[:12] or "-",
+    )
+
+
+def _released(row: ClaimRow) -> list[Line]:
+    was = f"{row.namespace}/{row.claim}" if row.claim else "-"
+    return [(row.volume, was, row.capacity, *_model(model)) for model in row.models]

@@ -117,7 +117,7 @@ def test_a_claim_without_a_recorded_model_is_a_row_too() -> None:
     row = ClaimRow("llm", "cache", "Bound", "nfs", ("ReadWriteMany",), "20Gi", "Retain", (), ("granite",), ())
     head, line = text_of([row]).splitlines()
     assert head.split()[:3] == ["NAMESPACE", "CLAIM", "CLASS"]
-    assert line.split() == ["llm", "cache", "nfs", "RWX", "Retain", "20Gi", "-", "-", "-", "granite", "-"]
+    assert line.split() == ["llm", "cache", "nfs", "RWX", "Retain", "20Gi", "-", "granite", "-"]
 
 
 def test_what_pvserve_does_not_show_is_an_error_and_not_a_guess() -> None:

@@ -22,31 +22,31 @@ def users_of(claim: str, users: Users) -> tuple[str, ...] | Part:
         return unreadable(f"the pods that may use claim {claim}", users.pods)
     if isinstance(users.services, Unknown):
         return unreadable(f"the services that may use claim {claim}", users.services)
-    services = tuple(ref(item) for item in users.services if _named_by(item, claim))
-    pods = tuple(ref(item) for item in users.pods if _mounted_by(item, claim))
+    services = tuple(ref(item) for item in users.services if claim in (place[0] for place in places_of(item)))
+    pods = tuple(ref(item) for item in users.pods if claim in claims_of(item))
     return services + pods
 
 
-def _named_by(service: Object, claim: str) -> bool:
-    """Whether any field of the service names the claim, as pvc:// or as a volume."""
+def places_of(service: Object) -> frozenset[tuple[str, str]]:
+    """(claim, path) of all that any field of the service names, as pvc:// or, with path "", as a volume."""
     spec = service.get("spec") or {}
-    return claim in _volumes(spec) or any(_claim_of(value) == claim for value in _leaves(spec))
+    named = {_place(value) for value in _leaves(spec) if isinstance(value, str) and value.startswith(SCHEME)}
+    return frozenset((named - {("", "")}) | {(claim, "") for claim in _volumes(spec)})
 
 
-def _claim_of(value: Any) -> str:
-    if not isinstance(value, str) or not value.startswith(SCHEME):
-        return ""
+def _place(uri: str) -> tuple[str, str]:
     try:
-        return parse_place(value).claim
+        place = parse_place(uri)
     except UsageError:
-        return ""
+        return "", ""
+    return place.claim, place.path
 
 
-def _mounted_by(pod: Object, claim: str) -> bool:
-    """Whether the pod, which has not ended, mounts the claim."""
+def claims_of(pod: Object) -> frozenset[str]:
+    """The claims that the pod mounts, none where it has ended."""
     if (pod.get("status") or {}).get("phase") in ENDED:
-        return False
-    return claim in _volumes({"volumes": pod["spec"].get("volumes") or []})
+        return frozenset()
+    return frozenset(_volumes({"volumes": pod["spec"].get("volumes") or []}))
 
 
 def _leaves(value: Any) -> Iterator[Any]:
