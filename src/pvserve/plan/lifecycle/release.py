@@ -37,7 +37,7 @@ def _release(claim: str, facts: VolumeFacts) -> Part:
         return found
     volume = the_volume(facts, claim)
     if isinstance(volume, Part):
-        return _unseen(volume, claim, facts)
+        return _unseen(claim, facts)
     used = in_use(claim, facts)
     denied = used if used.refusals else lacking(facts, "release")
     if denied.refusals:
@@ -57,11 +57,13 @@ def _release(claim: str, facts: VolumeFacts) -> Part:
     return kept + Part(steps=(step,))
 
 
-def _unseen(part: Part, claim: str, facts: VolumeFacts) -> Part:
+def _unseen(claim: str, facts: VolumeFacts) -> Part:
     """A claim that was never bound has no data to keep, and needs no pvserve; one whose volume is unseen has."""
     if facts.volume is None:
-        return part + refused(
-            "ClaimUnbound", f"there is no data to keep: kubectl delete pvc {claim} -n {facts.namespace.name}"
+        return refused(
+            "ClaimUnbound",
+            f"claim {claim} is not bound to a volume yet, so there is no data to keep",
+            f"kubectl delete pvc {claim} -n {facts.namespace.name}",
         )
     volume = str(facts.claim["spec"].get("volumeName") or "") if isinstance(facts.claim, dict) else ""
     why = facts.volume.why if isinstance(facts.volume, Unknown) else ""

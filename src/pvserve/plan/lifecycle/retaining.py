@@ -40,10 +40,10 @@ def _retain(claim: str, facts: VolumeFacts) -> Part:
     denied = lacking(facts, "retain", command=patch_command(volume, body))
     if denied.refusals:
         return denied
+    title = f"keep volume {name(volume)} when claim {claim} goes"
     why = f"its policy {volume['spec'].get(POLICY)} would take the data with the claim"
     if volume["spec"].get(POLICY) == RETAIN:
-        why = "it is retained already, and what it holds is not noted on it"
-    title = f"keep volume {name(volume)} when claim {claim} goes"
+        title, why = f"note on volume {name(volume)} which models it holds", "it is retained already, its claim may go"
     return Part(steps=(volume_patch("retain", title, volume, body, why),))
 
 
