@@ -21,15 +21,18 @@ from pvserve.facts import name
 from pvserve.model import Listing
 from pvserve.mount import mounted, why_ended
 from pvserve.plan.claim import MODELS, recorded_models
+from pvserve.plan.loader import SOURCE
 from pvserve.plan.steps import Load
-from pvserve.transfer import Loaded, Target, load
+from pvserve.transfer import Loaded, Reach, Target, copy, load
 
 PODS = 3  # loader pods that one load may use up
 # What the ODH dashboard shows and prefills its wizard with (ux.md 2.4: PVCInputField.tsx); one pair per claim.
 ODH_NAME, ODH_PATH = "dashboard.opendatahub.io/model-name", "dashboard.opendatahub.io/model-path"
 
 
-def run_load(cluster: Cluster, step: Load, listing: Listing, listen: Listener, cancel: threading.Event) -> Loaded:
+def run_load(
+    cluster: Cluster, step: Load, listing: Listing | None, listen: Listener, cancel: threading.Event
+) -> Loaded:
     """Brings the model directory to `pvc://CLAIM/PATH` and records it on the claim.
 
     Raises what `transfer.load` raises; Refused when another writer is alive or the loader pod cannot start.
@@ -54,7 +57,7 @@ class _Told(NamedTuple):
     cancel: threading.Event
 
 
-def _through_pods(cluster: Cluster, step: Load, listing: Listing, held: Held, told: _Told) -> Loaded:
+def _through_pods(cluster: Cluster, step: Load, listing: Listing | None, held: Held, told: _Told) -> Loaded:
     """The load, through another pod where one was deleted, evicted or killed: what it had is not sent again."""
     for _ in range(PODS - 1):
         try:
@@ -66,23 +69,16 @@ def _through_pods(cluster: Cluster, step: Load, listing: Listing, held: Held, to
     return _through_pod(cluster, step, listing, held, told)
 
 
-def _through_pod(cluster: Cluster, step: Load, listing: Listing, held: Held, told: _Told) -> Loaded:
+def _through_pod(cluster: Cluster, step: Load, listing: Listing | None, held: Held, told: _Told) -> Loaded:
     target = Target(step.path, step.claim)
     with (
         mounted(cluster, step.pod, told.say) as pod,
         attending(cluster, pod, held, str(target), told.cancel) as attended,
     ):
         try:
-            loaded = load(
-                listing,
-                cluster.reach(name(pod), cluster.namespace, str(pod["spec"]["containers"][0]["name"])),
-                target,
-                via=step.via,
-                replace=step.replace,
-                epoch=held.epoch,
-                cancel=attended.stop,
-                listen=told.listen,
-            )
+            container = str(pod["spec"]["containers"][0]["name"])
+            reach = cluster.reach(name(pod), cluster.namespace, container)
+            loaded = _moved(step, listing, reach, target, held, attended.stop, told.listen)
         except (Interrupted, Temporary) as error:
             raise attended.cause(error) from error
         except PvserveError as error:  # a pod that went just now answers in many ways
@@ -91,6 +87,33 @@ def _through_pod(cluster: Cluster, step: Load, listing: Listing, held: Held, tol
     if held.lost.is_set():
         raise attended.cause(Temporary("LeaseLost", "the Lease was lost"))
     return loaded
+
+
+def _moved(
+    step: Load,
+    listing: Listing | None,
+    reach: Reach,
+    target: Target,
+    held: Held,
+    stop: threading.Event,
+    listen: Listener,
+) -> Loaded:
+    """The bytes: copied in the pod from a claim that it mounts too, else sent."""
+    if listing is None:
+        return copy(
+            Target(step.source_path, step.source_claim, SOURCE),
+            reach,
+            target,
+            include=step.include,
+            exclude=step.exclude,
+            replace=step.replace,
+            epoch=held.epoch,
+            cancel=stop,
+            listen=listen,
+        )
+    return load(
+        listing, reach, target, via=step.via, replace=step.replace, epoch=held.epoch, cancel=stop, listen=listen
+    )
 
 
 def _record(cluster: Cluster, step: Load, loaded: Loaded) -> None:

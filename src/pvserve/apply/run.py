@@ -104,7 +104,7 @@ def _run_step(
         case ReleaseClaim() | WaitBound() | WaitResized():
             run_volume_step(cluster, step, listen, cancel)
         case Load():
-            if listing is None:
+            if listing is None and not step.source_claim:
                 raise UsageError("NoSource", f"step {step.title} needs the model directory {step.source}")
             return run_load(cluster, step, listing, listen, cancel)
         case Prove():

@@ -73,7 +73,7 @@ def _whole(
     keeping: Keeping = claim_part(spec, facts, source)
     if keeping.before.refusals:
         return keeping.before
-    loading = source_part(facts, source) + load_part(spec, facts, source, path) if source is not None else Part()
+    loading = source_part(facts, source, path) + load_part(spec, facts, source, path) if source is not None else Part()
     part = keeping.before + loading + keeping.after
     if "serve" not in goals:
         return part
@@ -85,7 +85,7 @@ def _whole(
 def _source(spec: ModelSpec, facts: Facts, listing: Listing | None, content: Manifest | None) -> Source | None:
     if listing is not None:
         return of_directory(listing, content)
-    return of_place(spec.model, facts) if spec.model and is_place(spec.model) else None
+    return of_place(spec, facts) if is_place(spec.model) else None
 
 
 def _rights(spec: ModelSpec, facts: Facts, goals: Collection[str], changing: bool) -> Part:

@@ -44,7 +44,7 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
         return refused("NoLoaderImage", f"no image is known for the loader pod: {why}", "name one with --image")
     step = Load(
         "load",
-        f"load {source.name} to {place}",
+        f"{'copy' if source.place else 'load'} {source.name} to {place}",
         source=source.words,
         claim=spec.claim.name,
         path=path,
@@ -62,7 +62,13 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
         why=why,
         rights=rights_of("load", facts.namespace.name),
     )
-    return Part(steps=(step,), notes=source.notes)
+    return Part(steps=(step,), notes=(*source.notes, *_copy_note(source)))
+
+
+def _copy_note(source: Source) -> tuple[str, ...]:
+    if source.place is None:
+        return ()
+    return (f"the loader pod mounts claim {source.place.claim} too and copies there: nothing crosses the network",)
 
 
 def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
@@ -109,7 +115,7 @@ def _held_on(facts: ClaimFacts) -> str | None:
     return nodes[0] if nodes else None
 
 
-def source_part(facts: Facts, source: Source) -> Part:
+def source_part(facts: Facts, source: Source, path: str) -> Part:
     """What stands in the way of mounting the claim that the model lies on; nothing for a directory of this machine."""
     if source.place is None or facts.source is None:
         return Part()
@@ -119,6 +125,13 @@ def source_part(facts: Facts, source: Source) -> Part:
     if facts.source.object is None:
         message = f"claim {claim}, which the model should lie on, does not exist in namespace {where}"
         return refused("NoSuchClaim", message, f"kubectl get pvc -n {where}")
+    if claim == facts.claim.name and _overlap(source.place.path, path):
+        message = f"{source.place} and {Place(claim, path)} lie in one another: a copy would hold itself"
+        return refused("SourceIsTarget", message, "name another path on the claim, or another claim")
+    alone = [holder for holder in known(facts.source.holders, ()) if not holder.made_by_pvserve]
+    if access_modes(facts.source.object) == ("ReadWriteOncePod",) and alone and claim != facts.claim.name:
+        message = f"claim {claim} admits one pod at a time (ReadWriteOncePod) and is held by pod {alone[0].pod}"
+        return refused("ClaimHeld", message, "stop what runs in that pod, then run the same command again")
     here, there = _held_on(facts.claim), _held_on(facts.source)
     if here and there and here != there:
         return refused(
@@ -128,6 +141,10 @@ def source_part(facts: Facts, source: Source) -> Part:
             f"end the pod that mounts claim {claim}, then run the same command again",
         )
     return Part()
+
+
+def _overlap(one: str, other: str) -> bool:
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/") or not one or not other
 
 
 def _object(found: Object | Unknown | None) -> Object | None:

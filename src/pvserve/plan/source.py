@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pvserve.facts import Facts
 from pvserve.model import Listing, Manifest, manifest_digest
 from pvserve.plan.claim import recorded_models
+from pvserve.spec.model import ModelSpec
 from pvserve.spec.place import SCHEME, Place, parse_place
 from pvserve.spec.quantity import parse_quantity
 
@@ -34,6 +35,7 @@ class Source:
     exclude: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     place: Place | None = None
+    at_most: bool = False  # `bytes` is only a bound: nobody has counted
 
 
 def of_directory(listing: Listing, content: Manifest | None) -> Source:
@@ -56,9 +58,9 @@ def is_place(model: str | None) -> bool:
     return bool(model and model.startswith(SCHEME))
 
 
-def of_place(model: str, facts: Facts) -> Source:
+def of_place(spec: ModelSpec, facts: Facts) -> Source:
     """A directory on a claim: its size is what a load noted there, else at most what the claim holds."""
-    place = parse_place(model)
+    place = parse_place(spec.model or "")
     claim = facts.source.object if facts.source is not None else None
     live = claim if isinstance(claim, dict) else None
     noted = recorded_models(live).get(place.path, {})
@@ -68,8 +70,11 @@ def of_place(model: str, facts: Facts) -> Source:
         name=place.path.rpartition("/")[2] or place.claim,
         bytes=int(size),
         files=int(noted.get("files", 0)),
-        digest=str(noted.get("manifest", "")),
+        digest="" if spec.include or spec.exclude else str(noted.get("manifest", "")),
+        include=spec.include,
+        exclude=spec.exclude,
         place=place,
+        at_most=not noted or bool(spec.include or spec.exclude),
     )
 
 

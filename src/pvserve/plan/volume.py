@@ -107,6 +107,8 @@ def _held(title: str, holder: Holder) -> Part:
 
 def _too_small(claim: ClaimFacts, live: Object, source: Source, namespace: str) -> Part | None:
     """Only what can never fit; what else lies on the volume is looked at by the loader, before the first byte."""
+    if source.at_most:
+        return None
     text = str(((live.get("status") or {}).get("capacity") or {}).get("storage", ""))
     if not text or fits(source.bytes, source.files, parse_quantity(text)):
         return None
@@ -145,7 +147,7 @@ def _new(spec: ModelSpec, facts: Facts, source: Source) -> Keeping:
     if spec.claim.access_mode:
         mode, mode_why = spec.claim.access_mode, "it was asked for"
     size, content = spec.claim.size, (source.bytes, source.files)
-    if size and not fits(*content, parse_quantity(size)):
+    if size and not source.at_most and not fits(*content, parse_quantity(size)):
         needed = claim_size(*content)
         message = f"a claim of {size} cannot hold the model's {content[0]} bytes: {needed} would do"
         return Keeping(refused("ClaimTooSmall", message, f"--size {needed}, or leave --size out"))

@@ -22,7 +22,7 @@ from pvserve.transfer.tls import Secret, new_secret, secure
 from pvserve.transfer.values import STDERR, STDOUT, ExecStream, Reach, Via
 
 HEARD = "/tmp/pvserve-heard"  # noqa: S108 - in the pod: plan.loader waits for it
-CONNECT_SECONDS = 1.5  # a NetworkPolicy that drops costs this much, once
+CONNECT_SECONDS = 2.0  # a NetworkPolicy that drops costs this much, once
 START_SECONDS = 30.0
 NOISE = 2000  # bytes of stderr kept for an error
 LAST_WORDS_SECONDS = 3.0
@@ -44,6 +44,7 @@ class Channel:
     name: str
     control: Wire
     data: list[Wire]
+    passed_over: str = ""  # why no better channel was taken
     closing: list[Callable[[], None]] = field(default_factory=list)
     _closed: threading.Event = field(default_factory=threading.Event)
 
@@ -74,21 +75,28 @@ def open_channel(reach: Reach, via: Via, place: str) -> Channel:
     """
     if via == "exec":
         return exec_channel(reach, place)
-    tried = []
+    tried: list[str] = []
     try:
         secret = new_secret()
-        port = _start_listener(reach, secret, place)
         for name in ("pod", "port-forward"):
             if via not in ("auto", name):
                 continue
+            if name == "pod" and not reach.address:
+                tried.append("pod: it has no address")
+                continue
+            port = _start_listener(reach, secret, place)  # for each try: it serves one client and ends with it
             try:
-                return _direct(name, reach, secret, port)
+                found = _direct(name, reach, secret, port)
+                found.passed_over = "; ".join(tried)
+                return found
             except (OSError, Broken, Temporary) as error:
                 tried.append(f"{name}: {error}")
     except NoAgent as error:
         tried.append(str(error))
     if via == "auto":
-        return exec_channel(reach, place)
+        found = exec_channel(reach, place)
+        found.passed_over = "; ".join(tried)
+        return found
     raise Refused(
         "ChannelUnavailable",
         f"the channel {via} does not work here: {'; '.join(tried)}",
@@ -108,7 +116,7 @@ def exec_channel(reach: Reach, place: str) -> Channel:
     stream = reach.stream(agent_command(place))
     talk = _ExecTalk(stream)
     wire = Wire(talk.read_into, talk.write, guard=True)
-    channel = Channel("exec", wire, [wire], [talk.close])
+    channel = Channel("exec", wire, [wire], closing=[talk.close])
     try:
         talk.write(agent_input())
         wire.send_json(HELLO, {"version": VERSION, "heard": HEARD})
@@ -187,7 +195,7 @@ def _direct(name: str, reach: Reach, secret: Secret, port: int) -> Channel:
     closing: list[Callable[[], None]] = []
     try:
         control = connect("control")
-        return Channel(name, control, [connect("data") for _ in range(streams_for(name))], closing)
+        return Channel(name, control, [connect("data") for _ in range(streams_for(name))], closing=closing)
     except BaseException:
         for close in closing:
             close()

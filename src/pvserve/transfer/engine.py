@@ -124,6 +124,7 @@ class _Load:
         self._target = target
         self._progress = progress
         self._sent = 0
+        self._passed_over = ""
         self._end: End | Channel | None = None
         self._cancelled = threading.Event()
         self._over = threading.Event()
@@ -217,6 +218,9 @@ class _Load:
                 channel.close()
                 raise
             self._progress.expect(len(asked.listing.entries), asked.listing.bytes)
+        if channel.passed_over and channel.passed_over != self._passed_over:
+            self._passed_over = channel.passed_over
+            self._progress.note(f"by {channel.name}, since no better channel works: {_clause(channel.passed_over)}")
         return asked, AgentEnd(asked, channel, self._progress)
 
     def _given_up(self, error: BaseException) -> PvserveError:
@@ -228,5 +232,5 @@ class _Load:
         )
 
 
-def _clause(error: BaseException) -> str:
+def _clause(error: BaseException | str) -> str:
     return shown(str(error) or type(error).__name__)[:300]

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Literal
 
-from pvserve.events import Listener, Transfer
+from pvserve.events import Listener, Note, Transfer
 
 Phase = Literal["scan", "hash", "connect", "send", "verify", "publish", "done"]
 
@@ -98,6 +98,10 @@ class Progress:
             self._complete = set(range(self._files_total))
             if unchanged:
                 self._reused = {0: self._bytes_total}
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        self._listen(Note(text))
 
     def tell(self) -> None:
         """Emit, if something changed and the last time is long enough ago."""
