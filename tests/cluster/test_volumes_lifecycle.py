@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pvserve.cluster import Cluster
 from pvserve.facts import Object, annotations_of, name
-from pvserve.plan.rights import required
+from pvserve.plan.rights import Use, required
 
 from .accounts import Account
 from .offers import image, make_namespace, storage_classes, until
@@ -50,6 +52,23 @@ def run(cluster: Cluster, *words: str, code: int = 0) -> list[dict[str, object]]
     return ran.lines
 
 
+@contextmanager
+def documented_role(cluster: Cluster, directory: Path, *uses: Use) -> Iterator[str]:
+    """A kubeconfig of an account with what docs/rights.md lists for the uses, and no more."""
+    account = Account(cluster, cluster.namespace, required(uses, cluster.namespace))
+    try:
+        yield str(account.kubeconfig(directory))
+    finally:
+        account.forget()
+
+
+def listed(cluster: Cluster) -> list[dict[str, Any]]:
+    ran = pvserve("ls", "-n", cluster.namespace)
+    assert ran.code == 0, ran.explained()
+    rows: list[dict[str, Any]] = ran.lines[-1]["claims"]
+    return rows
+
+
 def reason(cluster: Cluster, *words: str, code: int = 3) -> str:
     return str(next(line["error"]["reason"] for line in run(cluster, *words, code=code) if line["type"] == "error"))  # type: ignore[index]
 
@@ -85,7 +104,13 @@ def test_data_goes_from_namespace_to_namespace_without_a_copy(
         assert volume(cluster, pv)["status"]["phase"] == "Released"
         assert cluster.find("v1", "PersistentVolumeClaim", "a", cluster.namespace) is None
 
+        [row] = listed(cluster)
+        assert (row["phase"], row["volume"], row["models"][0]["path"]) == ("Released", pv, "granite")
+
         run(elsewhere, "adopt", pv, "--claim", "b")
+        assert listed(cluster) == []
+        [row] = listed(elsewhere)
+        assert (row["claim"], row["reclaim"], row["models"][0]["source"]) == ("b", "Retain", "granite")
         assert claim(elsewhere, "b")["spec"]["volumeName"] == pv
         assert claim(elsewhere, "b")["status"]["phase"] == "Bound"
         assert run(elsewhere, "adopt", pv, "--claim", "b")[-1]["done"] == []
@@ -93,11 +118,12 @@ def test_data_goes_from_namespace_to_namespace_without_a_copy(
         assert proof.code == 0, proof.explained()
 
 
-def test_no_other_claim_wins_a_volume_that_is_being_adopted(cluster: Cluster, model: Path) -> None:
+def test_no_other_claim_wins_a_volume_that_is_being_adopted(cluster: Cluster, model: Path, tmp_path: Path) -> None:
     with leaving_nothing(cluster):
         run(cluster, "load", str(model), "pvc://a/granite", "--retain", "no")
         [pv] = [name(item) for item in volumes_of(cluster)]
-        run(cluster, "release", "a")
+        with documented_role(cluster, tmp_path, "retain", "release") as kubeconfig:
+            run(cluster, "release", "a", "--kubeconfig", kubeconfig)
         # As a client that was killed after the first step left it: kept for claim b, which is not there yet.
         reference = {"namespace": cluster.namespace, "name": "b", "uid": None, "resourceVersion": None}
         cluster.patch("v1", "PersistentVolume", pv, "", {"spec": {"claimRef": reference}})
@@ -116,7 +142,8 @@ def test_no_other_claim_wins_a_volume_that_is_being_adopted(cluster: Cluster, mo
         }
         make(cluster, rival)
         assert reason(cluster, "adopt", pv, "--claim", "rival") == "VolumeReserved"
-        run(cluster, "adopt", pv, "--claim", "b")
+        with documented_role(cluster, tmp_path, "adopt") as kubeconfig:
+            run(cluster, "adopt", pv, "--claim", "b", "--kubeconfig", kubeconfig)
         assert claim(cluster, "b")["status"]["phase"] == "Bound"
         assert claim(cluster, "rival")["status"]["phase"] != "Bound"
 
@@ -137,11 +164,17 @@ def test_a_pod_of_anybody_keeps_its_claim_and_rights_that_lack_are_named(cluster
                 assert "patch persistentvolumes" in ran.error["message"]
 
 
-def test_a_claim_grows_while_a_pod_uses_it(cluster: Cluster) -> None:
+def test_a_claim_grows_while_a_pod_uses_it(cluster: Cluster, tmp_path: Path) -> None:
     with leaving_nothing(cluster):
         make(cluster, a_claim(cluster, "a"), a_pod("a"))
         until("the claim is bound", lambda: claim(cluster, "a")["status"].get("phase") == "Bound")
-        run(cluster, "resize", "a", "128Mi")
+        make(cluster, service({"storageUri": "pvc://a/granite"}, **{"serving.kserve.io/stop": "true"}))
+        # The kubelet measures volumes once a minute, and answers with what it had measured.
+        [row] = until("free bytes", lambda: [row for row in listed(cluster) if row["free_bytes"]], seconds=90, every=3)
+        assert 0 < row["free_bytes"] <= 64 << 20
+        assert (row["services"], row["pods"]) == (["granite"], ["user"])
+        with documented_role(cluster, tmp_path, "resize") as kubeconfig:
+            run(cluster, "resize", "a", "128Mi", "--kubeconfig", kubeconfig)
         assert claim(cluster, "a")["status"]["capacity"]["storage"] == "128Mi"
         assert run(cluster, "resize", "a", "128Mi")[-1]["done"] == []
         assert reason(cluster, "resize", "a", "64Mi") == "CannotShrink"
