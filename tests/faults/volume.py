@@ -130,11 +130,12 @@ class Volume:
         """The medium rots: one byte of a file changes on the device, and the file system does not know."""
         with (self.root / path).open("rb") as file:
             os.fsync(file.fileno())
-            block = struct.unpack("I", fcntl.ioctl(file, 1, struct.pack("I", offset // 4096)))[0]  # FIBMAP
+            size = os.fstatvfs(file.fileno()).f_bsize
+            block = struct.unpack("I", fcntl.ioctl(file, 1, struct.pack("I", offset // size)))[0]  # FIBMAP
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         assert block, "the byte lies in a hole"
         with self.image.open("r+b", buffering=0) as device:
-            place = block * 4096 + offset % 4096
+            place = block * size + offset % size
             before = os.pread(device.fileno(), 1, place)
             os.pwrite(device.fileno(), bytes([before[0] ^ 0x40]), place)
         run("blockdev", "--flushbufs", f"/dev/{self.device}")
