@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from pvserve import api
 from pvserve.cluster import Cluster
+from pvserve.errors import Refused
 from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.rights import Use, required
 
@@ -118,10 +120,19 @@ def test_data_goes_from_namespace_to_namespace_without_a_copy(
         assert proof.code == 0, proof.explained()
 
 
-def test_no_other_claim_wins_a_volume_that_is_being_adopted(cluster: Cluster, model: Path, tmp_path: Path) -> None:
+def test_a_volume_that_is_no_longer_retained_is_not_released_and_none_but_its_claim_wins_it(
+    cluster: Cluster, model: Path, tmp_path: Path
+) -> None:
     with leaving_nothing(cluster):
         run(cluster, "load", str(model), "pvc://a/granite", "--retain", "no")
         [pv] = [name(item) for item in volumes_of(cluster)]
+        run(cluster, "retain", "a")
+        planned = api.release("a", cluster)
+        cluster.patch("v1", "PersistentVolume", pv, "", {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
+        with pytest.raises(Refused, match="has policy Delete"):
+            api.apply(planned, cluster)
+        assert "deletionTimestamp" not in claim(cluster, "a")["metadata"]
+
         with documented_role(cluster, tmp_path, "retain", "release") as kubeconfig:
             run(cluster, "release", "a", "--kubeconfig", kubeconfig)
         # As a client that was killed after the first step left it: kept for claim b, which is not there yet.
