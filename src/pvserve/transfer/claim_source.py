@@ -68,7 +68,7 @@ def check_same(listing: Listing, wanted: Listing, source: Target) -> None:
             "SourceElsewhere",
             f"{source} is not the model directory {shown(str(wanted.root))}",
             subject=str(source),
-            remedy=("add --no-claim-copy: the files are then sent over the network",),
+            remedy=("load the model directory itself: its files are then sent over the network",),
         )
 
 
