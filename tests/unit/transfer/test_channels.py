@@ -1,0 +1,38 @@
+"""Which channel is taken, and that a better one that was passed over is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pvserve.events import Note
+from pvserve.model import DigestCache, listing
+from pvserve.transfer import Target, channels, load
+
+from .pod import LocalPod, contents
+
+
+@pytest.mark.parametrize(("can_forward", "taken"), [(True, "port-forward"), (False, "exec")])
+def test_a_channel_that_breaks_half_way_does_not_spoil_the_next(
+    can_forward: bool, taken: str, source: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first listener has met its client by then, and is gone with it."""
+    connect = channels._direct
+
+    def cut(name: str, *rest: object) -> channels.Channel:
+        found = connect(name, *rest)  # type: ignore[arg-type]
+        if name == "pod":
+            found.close()
+            raise OSError("cut by the test")
+        return found
+
+    monkeypatch.setattr(channels, "_direct", cut)
+    heard: list[object] = []
+    pod = LocalPod(address="127.0.0.1", can_forward=can_forward)
+    done = load(listing(source), pod, Target("granite", "vllm", str(claim)), cache=cache, listen=heard.append)
+    assert done.channel == taken
+    assert contents(claim / "granite") == contents(source)
+    [note] = [event for event in heard if isinstance(event, Note)]
+    assert f"by {taken}" in note.text
+    assert "pod: cut by the test" in note.text
