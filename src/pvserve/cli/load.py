@@ -16,7 +16,7 @@ from pvserve.cli.options import Shared, change_options, cluster_options, load_op
 @change_options
 @cluster_options
 def command(shared: Shared, target: str, dry_run: bool, yes: bool, **flags: Any) -> int:
-    """Bring model directory SOURCE to TARGET, pvc://CLAIM[/PATH]."""
+    """Bring SOURCE, a model directory or pvc://CLAIM/PATH of the same namespace, to TARGET, pvc://CLAIM[/PATH]."""
     from pvserve.spec.place import parse_target
 
     place = parse_target(target)
