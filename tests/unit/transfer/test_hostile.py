@@ -293,7 +293,7 @@ FRAMES = st.builds(told, KINDS, JSON) | st.builds(
 STAGES = st.sampled_from([b"", WELCOME, WELCOME + NOTHING, WELCOME + NOTHING + BEGUN])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stage=STAGES, lies=st.lists(FRAMES, max_size=6))
 def test_whatever_an_agent_answers_the_error_is_clean(stage: bytes, lies: list[bytes], tmp_path: Path) -> None:
     source = tmp_path / "model"
@@ -326,7 +326,7 @@ SHELL_LINES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=SHELL_LINES)
 def test_whatever_a_shell_answers_the_error_is_clean(lines: list[bytes]) -> None:
     class ShellLiar(Liar):

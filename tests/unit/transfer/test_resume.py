@@ -48,7 +48,7 @@ def durable_bytes(claim: Path, found: Listing) -> int:
     )
 
 
-@pytest.mark.parametrize("cut_mib", [0, 1, 33, 50, 64, 75, 99, 109])
+@pytest.mark.parametrize("cut_mib", [0, 33, 64, 109])
 def test_what_was_acknowledged_is_not_sent_again(
     cut_mib: int, large: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:

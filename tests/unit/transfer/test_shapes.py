@@ -78,8 +78,8 @@ def test_shapes_by_a_shell(tmp_path: Path, claim: Path, cache: DigestCache, shel
 
 
 def test_many_small_files(tmp_path: Path, claim: Path, cache: DigestCache) -> None:
-    check(LocalPod(), tree(tmp_path / "many", {f"d{n % 7}/f{n}": b"%d" % n for n in range(3000)}), claim, cache)
+    check(LocalPod(), tree(tmp_path / "many", {f"d{n % 7}/f{n}": b"%d" % n for n in range(1000)}), claim, cache)
 
 
 def test_many_small_files_by_a_shell(tmp_path: Path, claim: Path, cache: DigestCache, shell_pod: LocalPod) -> None:
-    check(shell_pod, tree(tmp_path / "many", {f"d{n % 7}/f{n}": b"%d" % n for n in range(1000)}), claim, cache)
+    check(shell_pod, tree(tmp_path / "many", {f"d{n % 7}/f{n}": b"%d" % n for n in range(450)}), claim, cache)
