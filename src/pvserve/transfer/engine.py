@@ -25,6 +25,7 @@ from pvserve.transfer.values import Loaded, Reach, Target, Via
 GIVE_UP_SECONDS = 180.0  # without any progress; a network or API server that is away for a minute is waited for
 STOP_SECONDS = 1.0
 FINAL = ("SourceChanged", "Overtaken")  # temporary, yet trying again at once is of no use
+DISTURBED, DISTURBED_TRIES = ("VolumeUnsafe", "AgentFailed"), 2
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -169,7 +170,7 @@ class _Load:
         mark, moved, pauses = -1, time.monotonic(), 0
         while True:
             try:
-                return self._session()
+                return self._undisturbed()
             except (Broken, OSError, Temporary) as error:
                 if isinstance(error, Temporary) and error.reason in FINAL:
                     raise
@@ -180,6 +181,16 @@ class _Load:
                 self._progress.waiting_for = f"the loader pod ({_clause(error)})"
                 self._cancelled.wait(PAUSES[min(pauses, len(PAUSES) - 1)])
                 pauses += 1
+
+    def _undisturbed(self) -> Loaded:
+        """A session, again where an overtaken writer that did not know it yet touched the same files."""
+        for _ in range(DISTURBED_TRIES):
+            try:
+                return self._session()
+            except PvserveError as error:
+                if error.reason not in DISTURBED or self._cancelled.is_set():
+                    raise
+        return self._session()
 
     def _session(self) -> Loaded:
         """One end, from opening to closing it."""
