@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pvserve.errors import TimedOut
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -103,7 +105,10 @@ class LocalPod:
 
     def run(self, argv, stdin: bytes = b"", timeout: float = 30) -> Ran:
         self.runs.append(list(argv))
-        done = subprocess.run(self._argv(argv), input=stdin, capture_output=True, timeout=timeout, env=self.env)
+        try:
+            done = subprocess.run(self._argv(argv), input=stdin, capture_output=True, timeout=timeout, env=self.env)
+        except subprocess.TimeoutExpired as error:  # as pvserve.cluster does
+            raise TimedOut("CommandTimedOut", str(error)) from error
         return Ran(done.stdout, done.stderr, done.returncode)
 
     def stream(self, argv) -> LocalStream:

@@ -143,6 +143,7 @@ class Receiver:
 
     def again(self, number: int) -> None:
         """The client found that the digest differs: forget the file."""
+        self._partial.check_ours()
         self._condemn(self.expected[number])
 
     def take_copy(self, file: Expected, make: Callable[[], int]) -> None:
@@ -314,6 +315,7 @@ class Receiver:
         fsync reports a lost write once and then says that all is well, so it is never asked twice.
         """
         if error.errno not in FATAL:
+            self._partial.check_ours()  # a later writer's files are neither bad nor ours to forget
             self._condemn(file)
             self._tell(BAD, os.strerror(error.errno or 0).encode(), file.number)
             return
