@@ -46,7 +46,11 @@ def planned_or_saved(shared: Shared, flags: dict[str, Any]) -> Iterator[tuple[Cl
     if not source.endswith(SAVED):
         yield from planned_models(shared, flags)
         return
-    ignored = [flag for flag in (*KEYS, "file", "checksum") if flag != "source" and flags.get(flag)]
+    ignored = [
+        flag
+        for flag in (*KEYS, "file", "values", "set", "checksum")
+        if flag != "source" and flags.get({"set": "assignments"}.get(flag, flag))
+    ]
     if ignored or shared.namespace:
         words = ", ".join("--" + flag.replace("_", "-") for flag in ignored or ["namespace"])
         raise UsageError(

@@ -127,7 +127,11 @@ output_option = click.option(
     "-o", "--output", type=click.Choice(FORMS), default="text", show_default=True, help="Form of what is printed."
 )
 _FROM = click.option("--from", "origin", help="InferenceService to start from: NAME or NAMESPACE/NAME.")
-_FILE = click.option("-f", "--file", "file", help="Model file; '-' reads stdin.")
+_FILE = click.option("-f", "--file", "file", help="Model file, or a directory of them; '-' reads stdin.")
+_VALUES = [
+    click.option("--values", multiple=True, metavar="FILE", help="Keys laid over every model; several times."),
+    click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One such key, as claim.size=20Gi."),
+]
 _IN_PLACE = click.option("--in-place", is_flag=True, default=None, help="Edit the service instead of making a new one.")
 _TIMEOUT = click.option("--timeout", type=int, help="Seconds to wait for the service to be Ready.")
 _RUNTIME = [
@@ -154,6 +158,7 @@ spec_options = _all(
     [
         click.argument("source", required=False),
         _FILE,
+        *_VALUES,
         _FROM,
         *_RUNTIME,
         click.option("--name", help="Name of the InferenceService to be."),
@@ -169,6 +174,7 @@ load_options = _all([*_NEW_CLAIM, *_BYTES])
 serve_options = _all(
     [
         _FILE,
+        *_VALUES,
         _FROM,
         *_RUNTIME,
         click.option("--claim", help="Claim that holds the model."),

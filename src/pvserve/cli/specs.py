@@ -35,8 +35,13 @@ KEYS = {
 
 
 def specs(flags: dict[str, Any], *, namespace: str | None) -> list[ModelSpec]:
-    """The models that a command is about: those of `-f`, with the flags over them, or one from flags alone."""
-    found = read_specs(flags.get("file"), values_of(flags, namespace))
+    """The models that a command is about: those of `-f`, with values and flags over them, or one from flags alone."""
+    found = read_specs(
+        flags.get("file"),
+        values_of(flags, namespace),
+        values=flags.get("values") or (),
+        assignments=flags.get("assignments") or (),
+    )
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)
     return list(found.specs)

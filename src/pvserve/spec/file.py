@@ -1,13 +1,13 @@
-"""Model files: reading them, laying flags over them, and saying where what is wrong.
+"""Model files: reading them, laying values and flags over them, and saying where what is wrong.
 
-Owns the one file that `spec` reads. Every error is a UsageError with `file:line:column`, or the flag, as subject.
+Owns the files that `spec` reads. Every error is a UsageError with `file:line:column`, or the flag, as subject.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, TextIO
@@ -16,10 +16,12 @@ from pydantic import ValidationError
 
 from pvserve.errors import UsageError
 from pvserve.spec.complaints import Complaint, faults, unknown_keys
-from pvserve.spec.document import MAX_TEXT, Document, Mark, Path, documents
+from pvserve.spec.document import MAX_TEXT, Document, Mark, documents
+from pvserve.spec.layers import Layer, flags_layer, laid_over, resolved, set_layer, values_layer
 from pvserve.spec.model import ModelSpec
 
 STDIN = "-"
+SUFFIXES = (".yaml", ".yml")
 _ONE_MODEL = ("model", "name", "from", "path")  # keys that cannot hold for several models at once
 
 
@@ -31,37 +33,107 @@ class Specs:
     warnings: tuple[str, ...] = ()
 
 
-def read_specs(file: str | None, flags: Mapping[str, Any] | None = None, *, stdin: TextIO | None = None) -> Specs:
-    """The models that `file` (`-` is stdin; None is no file) and flags describe; flags win.
+@dataclass(frozen=True)
+class _Read:
+    """One document of a model file, and what it became."""
 
-    `flags` has the shape of the file: `{"name": "granite-pvc", "claim": {"size": "20Gi"}}`.
+    file: str
+    document: Document
+    spec: ModelSpec
+
+
+def read_specs(
+    file: str | None,
+    flags: Mapping[str, Any] | None = None,
+    *,
+    values: Sequence[str] = (),
+    assignments: Sequence[str] = (),
+    stdin: TextIO | None = None,
+) -> Specs:
+    """The models that `file` (`-` is stdin, a directory is its *.yaml and *.yml; None is no file) and flags describe.
+
+    Over every document lie the `values` files in their order, then `assignments` (`claim.size=20Gi`), then `flags`,
+    which have the shape of the file: `{"name": "granite-pvc", "claim": {"size": "20Gi"}}`.
     A relative `model` counts from the file's directory, or from the working directory on stdin and in flags.
 
     Raises:
         UsageError: `ModelFileUnreadable`, `YamlInvalid`, `NotAModelFile`, `ModelFileInvalid`, `FlagForOneModel`,
             `SameTwice`.
     """
-    given = _resolved(dict(flags or {}), os.getcwd())
+    layers = [_values(name, stdin) for name in values]
+    layers += [set_layer(assignments), flags_layer(flags or {})]
+    warnings = [warning for layer in layers if layer.document for warning in layer.document.warnings]
     if file is None:
-        return Specs((_spec(Document({}, Mark(0, 0)), "", given),))
-    shown = "stdin" if file == STDIN else file
+        return Specs((_spec(Layer({}, "", Document({}, Mark(0, 0))), layers),), tuple(warnings))
+    sources = [
+        (name, document) for name in _files(file) for document in _documents(name, stdin, "pvserve init NAME > ")
+    ]
+    _check_layers(layers, len(sources), file)
+    read = []
+    for name, document in sources:
+        base = _base(name)
+        _check_kind(document, _shown(name))
+        document.value = resolved(document.value, base)
+        spec = _spec(Layer(document.value, _shown(name), document), layers)
+        read.append(_Read(_shown(name), document, spec))
+        warnings += document.warnings
+    _check_different(read)
+    return Specs(tuple(each.spec for each in read), tuple(warnings))
+
+
+def _shown(file: str) -> str:
+    return "stdin" if file == STDIN else file
+
+
+def _base(file: str) -> str:
+    return os.getcwd() if file == STDIN else os.path.dirname(os.path.abspath(file))
+
+
+def _files(file: str) -> list[str]:
+    """The file, or the model files right in the directory, sorted by name; hidden ones are left out."""
+    if file == STDIN or not os.path.isdir(file):
+        return [file]
+    try:
+        names = sorted(os.listdir(file))
+    except OSError as error:
+        raise _unreadable(file, error.strerror or str(error)) from None
+    found = [
+        os.path.join(file, name)
+        for name in names
+        if name.endswith(SUFFIXES) and not name.startswith(".") and os.path.isfile(os.path.join(file, name))
+    ]
+    if not found:
+        raise _unreadable(file, "the directory has no *.yaml or *.yml right in it, and those below are not read")
+    return found
+
+
+def _values(file: str, stdin: TextIO | None) -> Layer:
+    """One `--values` file."""
+    found = _documents(file, stdin, "")
+    if len(found) != 1:
+        raise UsageError(
+            "NotAModelFile",
+            f"--values {_shown(file)} holds {len(found)} documents; one is laid over every model",
+            subject=f"{_shown(file)}:{found[1].start.line}:{found[1].start.column}",
+            remedy=("give one file for each --values",),
+        )
+    _check_kind(found[0], _shown(file))
+    return values_layer(found[0], _shown(file), _base(file))
+
+
+def _documents(file: str, stdin: TextIO | None, made_by: str) -> list[Document]:
+    shown = _shown(file)
     found = documents(_text(file, stdin), shown)
     if not found:
         raise UsageError(
             "NotAModelFile",
             f"{shown} is empty",
             subject=f"{shown}:1:1",
-            remedy=("pvserve init NAME > model.yaml makes one from an InferenceService",),
+            remedy=(f"{made_by}model.yaml makes one from an InferenceService",)
+            if made_by
+            else ("leave --values out, or write the keys that differ into it",),
         )
-    _check_flags(given, len(found), shown)
-    base = os.getcwd() if file == STDIN else os.path.dirname(os.path.abspath(file))
-    specs = []
-    for document in found:
-        _check_kind(document, shown)
-        document.value = _resolved(document.value, base)
-        specs.append(_spec(document, shown, given))
-    _check_different(specs, found, shown)
-    return Specs(tuple(specs), tuple(warning for document in found for warning in document.warnings))
+    return found
 
 
 def _text(file: str, stdin: TextIO | None) -> str:
@@ -75,7 +147,11 @@ def _text(file: str, stdin: TextIO | None) -> str:
         why = f"it is not UTF-8 text at byte {error.start}"
     except (OSError, ValueError) as error:
         why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-    raise UsageError(
+    raise _unreadable(file, why)
+
+
+def _unreadable(file: str, why: str) -> UsageError:
+    return UsageError(
         "ModelFileUnreadable",
         f"the model file {file!r} cannot be read: {why}",
         subject=file,
@@ -83,38 +159,28 @@ def _text(file: str, stdin: TextIO | None) -> str:
     )
 
 
-def _spec(document: Document, file: str, flags: dict[str, Any]) -> ModelSpec:
-    complaints = [*unknown_keys(document.value), *unknown_keys(flags)]
-    if not complaints:
+def _spec(own: Layer, above: Sequence[Layer]) -> ModelSpec:
+    layers = [own, *above]
+    placed = [(layer, complaint) for layer in layers for complaint in unknown_keys(layer.value)]
+    if not placed:
+        merged: dict[str, Any] = {}
+        for layer in layers:
+            merged = laid_over(merged, layer.value)
         try:
-            return ModelSpec.model_validate(_laid_over(document.value, flags))
+            return ModelSpec.model_validate(merged)
         except ValidationError as error:
-            complaints = faults(error)
-    raise _invalid(complaints, document, file, flags)
+            placed = [(_giver(complaint, layers), complaint) for complaint in faults(error)]
+    raise _invalid([(layer.position(complaint), complaint.text) for layer, complaint in placed], own.file)
 
 
-def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `below` with the values of `above`; a claim given by its name alone is made a mapping on the way."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key, {})
-        if key == "claim" and isinstance(under, str):
-            under = {"name": under}
-        merged[key] = _laid_over(under, value) if isinstance(value, Mapping) and isinstance(under, dict) else value
-    return merged
+def _giver(complaint: Complaint, layers: list[Layer]) -> Layer:
+    """The uppermost layer that gave the value at fault; the document where none did."""
+    return next((layer for layer in reversed(layers) if layer.has(complaint.path)), layers[0])
 
 
-def _resolved(value: dict[str, Any], base: str) -> dict[str, Any]:
-    """`value` with an absolute `model`, where that is a directory and not a URI."""
-    model = value.get("model")
-    if not isinstance(model, str) or not model or "://" in model:
-        return value
-    return {**value, "model": os.path.normpath(os.path.join(base, os.path.expanduser(model)))}
-
-
-def _invalid(complaints: list[Complaint], document: Document, file: str, flags: dict[str, Any]) -> UsageError:
+def _invalid(found: list[tuple[tuple[Mark, str], str]], file: str) -> UsageError:
     """All that is wrong with one document, in the order of the file."""
-    placed = sorted((_position(complaint, document, file, flags), complaint.text) for complaint in complaints)
+    placed = sorted(found)
     (_, where), first = placed[0]
     rest = f", and {len(placed) - 1} more" if len(placed) > 1 else ""
     return UsageError(
@@ -126,40 +192,6 @@ def _invalid(complaints: list[Complaint], document: Document, file: str, flags: 
         if file
         else ("pvserve deploy --help lists the flags",),
     )
-
-
-def _position(complaint: Complaint, document: Document, file: str, flags: dict[str, Any]) -> tuple[Mark, str]:
-    """Where a complaint belongs: the flag that gave the value, or the nearest position in the file."""
-    path = complaint.path
-    if _is_in(flags, path):
-        return Mark(0, 0), _option(path)
-    if not file:
-        return Mark(0, 0), ""
-    mark = document.keys.get(path) if complaint.at_key else None
-    while mark is None:
-        mark = document.values.get(path) if path else document.start
-        path = path[:-1]
-    return mark, f"{file}:{mark.line}:{mark.column}"
-
-
-def _is_in(flags: Any, path: Path) -> bool:
-    """Whether the value at `path`, or a list around it, was given by a flag."""
-    for key in path:
-        if not isinstance(flags, Mapping):
-            return True
-        if key not in flags:
-            return False
-        flags = flags[key]
-    return bool(path)
-
-
-def _option(path: Path) -> str:
-    """The flag for a key: `--storage-class` for `claim.storageClass`."""
-    words = [str(part) for part in path if isinstance(part, str)]
-    if words == ["model"]:
-        return "SOURCE"
-    last = "claim" if words == ["claim", "name"] else words[-1]
-    return "--" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in last)
 
 
 def _check_kind(document: Document, file: str) -> None:
@@ -185,32 +217,39 @@ def _not_a_mapping(document: Document, file: str) -> UsageError:
     )
 
 
-def _check_flags(flags: dict[str, Any], count: int, file: str) -> None:
-    for key in _ONE_MODEL:
-        if count > 1 and key in flags:
-            raise UsageError(
-                "FlagForOneModel",
-                f"{_option((key,))} means one model, and {file} describes {count}",
-                subject=_option((key,)),
-                remedy=(f"set `{key}` in the file, or give a file with one model",),
-            )
+def _check_layers(layers: Sequence[Layer], count: int, file: str) -> None:
+    for layer in layers if count > 1 else ():
+        for key in _ONE_MODEL:
+            if key in layer.value:
+                given = layer.shown((key,))
+                raise UsageError(
+                    "FlagForOneModel",
+                    f"`{key}` in {given} means one model, and {_shown(file)} describes {count}"
+                    if layer.document
+                    else f"{given} means one model, and {_shown(file)} describes {count}",
+                    subject=given,
+                    remedy=(f"set `{key}` in the file, or give a file with one model",),
+                )
 
 
-def _check_different(specs: list[ModelSpec], found: list[Document], file: str) -> None:
-    """Two models of one file must be two services, and lie at two places."""
-    seen: dict[tuple[str, ...], Mark] = {}
-    for spec, document in zip(specs, found, strict=True):
+def _check_different(read: Sequence[_Read]) -> None:
+    """Two models of one run must be two services, and lie at two places."""
+    seen: dict[tuple[str, ...], _Read] = {}
+    for each in read:
+        spec, start = each.spec, each.document.start
         namespace = spec.namespace or ""
         for what, key in (
             ("service", ("service", namespace, spec.name)),
             ("place", ("place", namespace, spec.claim.name, spec.destination or "")),
         ):
-            first = seen.setdefault(key, document.start)
-            if first != document.start:
+            first = seen.setdefault(key, each)
+            if first is not each:
+                line = first.document.start.line
+                files = each.file if first.file == each.file else f"{first.file} and {each.file}"
                 raise UsageError(
                     "SameTwice",
-                    f"two models of {file} have the same {what}, {' '.join(filter(None, key[2:]))}; "
-                    f"the first begins in line {first.line}",
-                    subject=f"{file}:{document.start.line}:{document.start.column}",
+                    f"two models of {files} have the same {what}, {' '.join(filter(None, key[2:]))}; "
+                    f"the first begins in line {line}",
+                    subject=f"{each.file}:{start.line}:{start.column}",
                     remedy=("give each model its own `name`, and its own `path` on a claim",),
                 )

@@ -161,10 +161,15 @@ def default_path(directory: str) -> str:
     return parts[-1]
 
 
+# A name, not an address: the schema of an installed pvserve is had by `pvserve schema`, also without a network.
+SCHEMA_ID = "urn:pvserve:model-file:1"
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema of a model file, as editors use it."""
     found = _without_titles(ModelSpec.model_json_schema(by_alias=True))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "pvserve model file", **found}
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "$id": SCHEMA_ID, "title": "pvserve model file", **found}
 
 
 def _without_titles(node: Any) -> Any:

@@ -43,6 +43,7 @@ def test_every_key_of_the_full_example_is_explained() -> None:
 def test_the_schema_describes_every_key() -> None:
     found = schema()
     json.dumps(found)
+    assert found["$id"].startswith("urn:pvserve:model-file:")
     assert set(found["properties"]) == keys(ModelSpec)
     assert set(found["required"]) == {"name", "claim"}
     shorthand, claim = found["$defs"]["ClaimSpec"]["anyOf"]
@@ -52,3 +53,12 @@ def test_the_schema_describes_every_key() -> None:
         assert mapping["additionalProperties"] is False
         for key, described in mapping["properties"].items():
             assert described.get("description"), key
+
+
+def test_the_model_files_of_the_page_load(tmp_path: Path) -> None:
+    page = (EXAMPLES.parent / "docs" / "model-file.md").read_text()
+    model, values = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "model.yaml").write_text(model)
+    (tmp_path / "prod.yaml").write_text(values)
+    spec = read_specs(str(tmp_path / "model.yaml"), values=[str(tmp_path / "prod.yaml")]).specs[0]
+    assert (spec.namespace, spec.claim.name, spec.claim.storage_class) == ("llm-prod", "models", "fast")

@@ -1,0 +1,121 @@
+"""What is laid over a model file: `--values` files, `--set` and flags, each above the one before.
+
+Owns the merging, and which layer a faulty value came from. Knows no field but `claim` and `model`, which have a
+short form and a relative one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pvserve.errors import UsageError
+from pvserve.spec.complaints import Complaint
+from pvserve.spec.document import Document, Mark, Path, documents
+
+_ASSIGNMENT = re.compile(r"([A-Za-z]+(?:\.[A-Za-z]+)*)=(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values in the shape of a model file, and where they stand.
+
+    `file` and `document` are given where a file holds them; `option` is the flag for all of them, as `--set`;
+    without either each key has a flag of its own.
+    """
+
+    value: dict[str, Any]
+    file: str = ""
+    document: Document | None = None
+    option: str = ""
+
+    def position(self, complaint: Complaint) -> tuple[Mark, str]:
+        """The flag that gave the value at fault, or the nearest position in the file."""
+        if self.document is None:
+            return Mark(0, 0), self.shown(complaint.path)
+        path, document = complaint.path, self.document
+        mark = document.keys.get(path) if complaint.at_key else None
+        while mark is None:
+            mark = document.values.get(path) if path else document.start
+            path = path[:-1]
+        return mark, f"{self.file}:{mark.line}:{mark.column}" if self.file else ""
+
+    def shown(self, path: Path) -> str:
+        """How the user gave the value at `path`."""
+        words = [str(part) for part in path if isinstance(part, str)]
+        if self.option:
+            return f"{self.option} {'.'.join(words)}"
+        if self.document is not None:
+            return self.file
+        if words == ["model"]:
+            return "SOURCE"
+        last = "claim" if words == ["claim", "name"] else words[-1]
+        return "--" + "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in last)
+
+    def has(self, path: Path) -> bool:
+        """Whether the value at `path`, or a list around it, was given here."""
+        level: Any = self.value
+        for key in path:
+            if not isinstance(level, Mapping):
+                return True
+            if key not in level:
+                return False
+            level = level[key]
+        return bool(path)
+
+
+def flags_layer(flags: Mapping[str, Any]) -> Layer:
+    """The flags that have a key of their own; a relative `model` counts from the working directory."""
+    return Layer(resolved(dict(flags), os.getcwd()))
+
+
+def values_layer(document: Document, file: str, base: str) -> Layer:
+    """A `--values` file; a relative `model` counts from its directory, `base`."""
+    return Layer(resolved(document.value, base), file, document)
+
+
+def set_layer(assignments: Sequence[str]) -> Layer:
+    """What `--set KEY=VALUE` gave; the value is read as YAML, a later one wins.
+
+    Raises UsageError: `ModelFileInvalid` for what is no assignment, `YamlInvalid` for a value that is no YAML.
+    """
+    value: dict[str, Any] = {}
+    for text in assignments:
+        match = _ASSIGNMENT.fullmatch(text)
+        found = documents(match[2], f"--set {match[1]}") if match else []
+        if match is None or len(found) != 1:
+            raise UsageError(
+                "ModelFileInvalid",
+                f"--set {text!r:.100} is not KEY=VALUE" if match is None else f"--set {match[1]} has no value",
+                subject="--set",
+                remedy=("write it as --set claim.size=20Gi",),
+            )
+        level: Any = found[0].value
+        for key in reversed(match[1].split(".")):
+            level = {key: level}
+        value = laid_over(value, level)
+    return Layer(resolved(value, os.getcwd()), option="--set")
+
+
+def laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `below` with the values of `above`; a claim given by its name alone is made a mapping on the way."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key, {})
+        if key == "claim" and isinstance(under, str):
+            under = {"name": under}
+        if key == "claim" and isinstance(value, str) and under:
+            value = {"name": value}
+        merged[key] = laid_over(under, value) if isinstance(value, Mapping) and isinstance(under, dict) else value
+    return merged
+
+
+def resolved(value: dict[str, Any], base: str) -> dict[str, Any]:
+    """`value` with an absolute `model`, where that is a directory and not a URI."""
+    model = value.get("model")
+    if not isinstance(model, str) or not model or "://" in model:
+        return value
+    return {**value, "model": os.path.normpath(os.path.join(base, os.path.expanduser(model)))}
