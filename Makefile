@@ -39,7 +39,7 @@ types: venv
 layers: venv
 	$(BIN)/lint-imports
 unit: venv
-	$(BIN)/pytest -n 2 tests/unit tests/emulator -m "not cluster and not bed"
+	$(BIN)/pytest -n 2 tests/unit tests/emulator --ignore tests/unit/transfer -m "not cluster and not bed"
 
 .PHONY: bed bed-down
 bed: venv ## a real local Kubernetes (root)
@@ -47,8 +47,10 @@ bed: venv ## a real local Kubernetes (root)
 bed-down: venv
 	$(BIN)/bed down
 
-.PHONY: test test-bed test-cluster test-clients test-faults soak
-test: check bed test-faults test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
+.PHONY: test test-transfer test-bed test-cluster test-clients test-faults soak
+test: check test-transfer bed test-faults test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
+test-transfer: venv ## the transfer engine against agents on this machine
+	$(BIN)/pytest -n 2 tests/unit/transfer
 test-cluster: venv ## cluster tests against any cluster with KServe: make test-cluster KUBECONFIG=...
 	if [ -z "$$KUBECONFIG" ]; then bed=$$($(BIN)/bed env) && eval "$$bed"; fi && \
 	  PVSERVE_REQUIRE=cluster $(BIN)/pytest tests/cluster -m cluster
