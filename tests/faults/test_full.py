@@ -31,7 +31,7 @@ def test_headroom_counts(on_volume: Trial, volume: Volume) -> None:
 def test_full_in_the_middle_then_grown_sends_only_the_rest(via: str, on_volume: Trial, volume: Volume) -> None:
     source = on_volume.source(large=(22 * MIB, 14 * MIB), small=4)
     total = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
-    running = on_volume.start(source, via=via, pace=0.02)
+    running = on_volume.start(source, via=via, pace=0.15)
     acked = 4 * MIB if via != "shell" else 1
     running.reached(lambda counts: counts[2] >= acked or counts[3] in ("verify", "publish"))
     volume.fill(leave=3 * MIB)

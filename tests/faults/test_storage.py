@@ -16,7 +16,7 @@ from .volume import Volume
 
 def test_read_only_in_the_middle_is_named_and_resumed(on_volume: Trial, volume: Volume) -> None:
     source = on_volume.source(large=(24 * MIB,), small=3)
-    running = on_volume.start(source, pace=0.02)
+    running = on_volume.start(source, pace=0.1)
     running.reached(lambda counts: counts[1] > 4 * MIB)
     volume.becomes_read_only()
     ran = running.ended()
@@ -30,7 +30,7 @@ def test_read_only_in_the_middle_is_named_and_resumed(on_volume: Trial, volume: 
 def test_ctrl_c_is_heard_while_the_storage_hangs(on_volume: Trial, volume: Volume) -> None:
     source = on_volume.source(large=(24 * MIB,), small=3)
     # Not by exec: the stand-in for it is a child process, whose end would be waited for.
-    running = on_volume.start(source, via="pod", pace=0.02)
+    running = on_volume.start(source, via="pod", pace=0.1)
     running.reached(lambda counts: counts[1] > 4 * MIB)
     with volume.frozen():
         time.sleep(0.5)
