@@ -195,7 +195,7 @@ class Trial:
             assert time.monotonic() < deadline, "an agent survives SIGKILL"
             time.sleep(0.01)
 
-    def agents_end(self, seconds: float = 10) -> None:
+    def agents_end(self, seconds: float = 30) -> None:
         """Agents whose client is gone end by themselves; one that does not is left behind (I4)."""
         deadline = time.monotonic() + seconds
         while self.agents():

@@ -16,7 +16,7 @@ from typing import Any
 from .frames import BYE, HELLO, VERSION, Broken, Wire
 from .serve import Session, touch
 
-CONNECT_SECONDS = 60.0  # until the control stream is there
+CONNECT_SECONDS = 20.0  # until the control stream is there
 HANDSHAKE_SECONDS = 10.0
 BACKLOG = 64
 
