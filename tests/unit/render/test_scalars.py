@@ -141,9 +141,10 @@ def to_kubectl(text: str) -> bool:
     plain = text.replace("_", "")
     if text in _GO_WORDS or text in _GO_NULLS or re.match(r"\d{4}-\d\d?-\d\d?($|[Tt ])", text):
         return True
-    if re.fullmatch(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[0-9]+)", plain):
-        return True
-    return bool(_GO_FLOAT.fullmatch(plain)) and text[0] in "-+.0123456789"
+    if text[0] not in "-+.0123456789":  # resolveTable; `_1` is text (tests/bed/test_render_kubectl.py)
+        return False
+    whole = re.fullmatch(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[0-9]+)", plain)
+    return bool(whole or _GO_FLOAT.fullmatch(plain))
 
 
 def readings(text: str) -> list[Any]:
