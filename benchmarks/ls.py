@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
-from pvserve import api
+from pvserve.api import volumes
 from pvserve.cluster import Cluster
 
 CLAIMS, SERVICES, GOAL = 1000, 5000, 2.0
@@ -126,11 +126,11 @@ def main() -> int:
         file = Path(directory, "kubeconfig")
         file.write_text(yaml.safe_dump(config))
         cluster = Cluster.connect(kubeconfig=os.fspath(file))
-        rows = api.ls(cluster, all_namespaces=True)
+        rows = volumes.ls(cluster, all_namespaces=True)
         if len(rows) != CLAIMS or sum(len(row.services) for row in rows) != SERVICES:
             raise SystemExit(f"{len(rows)} claims listed, not {CLAIMS}")
         bare = best(lambda: [cluster.find_all(*kind) for kind in KINDS])
-        listing = best(lambda: api.ls(cluster, all_namespaces=True))
+        listing = best(lambda: volumes.ls(cluster, all_namespaces=True))
     server.terminate()
     print(f"bare list calls {bare:.2f} s, ls -A {listing:.2f} s: {listing / bare:.2f} times (goal: {GOAL})")
     return 0 if listing <= GOAL * bare else 1

@@ -21,12 +21,12 @@ PVSERVE = str(Path(sys.executable).parent / "pvserve")
 # What the requests alone cost: one client that is connected already, asking as `ls` does, in a process of its own.
 _REQUESTS = """
 import sys, time
-from pvserve import api
+from pvserve.api import volumes
 from pvserve.cluster import Cluster
 cluster = Cluster.connect(namespace=sys.argv[1])
-api.ls(cluster)
+volumes.ls(cluster)
 began = time.perf_counter()
-api.ls(cluster)
+volumes.ls(cluster)
 print(time.perf_counter() - began)
 """
 

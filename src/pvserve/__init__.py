@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pvserve.version import __version__
 
 if TYPE_CHECKING:  # for type checkers and editors; no room below `api` imports this package
-    from pvserve.api import Outcome, Planned, apply, deploy, diagnose, init, load, ls, plan, rollback, status, verify
+    from pvserve.api.looking import diagnose, status
+    from pvserve.api.models import Outcome, apply, deploy, init, load, plan, rollback, verify
+    from pvserve.api.planned import Planned
+    from pvserve.api.volumes import ls
     from pvserve.cluster import Cluster
     from pvserve.diagnose import Finding
     from pvserve.errors import (
@@ -48,9 +51,9 @@ _HOMES = {
     "LoaderSpec": "pvserve.spec",
     "ModelSpec": "pvserve.spec",
     "NotAllowed": "pvserve.errors",
-    "Outcome": "pvserve.api",
+    "Outcome": "pvserve.api.models",
     "Plan": "pvserve.plan",
-    "Planned": "pvserve.api",
+    "Planned": "pvserve.api.planned",
     "Proof": "pvserve.verify.proof",
     "PvserveError": "pvserve.errors",
     "Refused": "pvserve.errors",
@@ -59,21 +62,21 @@ _HOMES = {
     "Temporary": "pvserve.errors",
     "TimedOut": "pvserve.errors",
     "UsageError": "pvserve.errors",
-    "apply": "pvserve.api",
-    "deploy": "pvserve.api",
-    "diagnose": "pvserve.api",
-    "init": "pvserve.api",
-    "load": "pvserve.api",
-    "ls": "pvserve.api",
-    "plan": "pvserve.api",
+    "apply": "pvserve.api.models",
+    "deploy": "pvserve.api.models",
+    "diagnose": "pvserve.api.looking",
+    "init": "pvserve.api.models",
+    "load": "pvserve.api.models",
+    "ls": "pvserve.api.volumes",
+    "plan": "pvserve.api.models",
     "progress": "pvserve.show.notebook",
     "read_specs": "pvserve.spec",
     "render": "pvserve.render",
-    "rollback": "pvserve.api",
+    "rollback": "pvserve.api.models",
     "schema": "pvserve.spec",
-    "status": "pvserve.api",
+    "status": "pvserve.api.looking",
     "text_of": "pvserve.show.text",
-    "verify": "pvserve.api",
+    "verify": "pvserve.api.models",
 }
 
 __all__ = [

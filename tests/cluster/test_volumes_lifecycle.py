@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pvserve import api
+from pvserve.api import models, volumes
 from pvserve.cluster import Cluster
 from pvserve.errors import Refused
 from pvserve.facts import Object, annotations_of, name
@@ -127,10 +127,10 @@ def test_a_volume_that_is_no_longer_retained_is_not_released_and_none_but_its_cl
         run(cluster, "load", str(model), "pvc://a/granite", "--retain", "no")
         [pv] = [name(item) for item in volumes_of(cluster)]
         run(cluster, "retain", "a")
-        planned = api.release("a", cluster)
+        planned = volumes.release("a", cluster)
         cluster.patch("v1", "PersistentVolume", pv, "", {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
         with pytest.raises(Refused, match="has policy Delete"):
-            api.apply(planned, cluster)
+            models.apply(planned, cluster)
         assert "deletionTimestamp" not in claim(cluster, "a")["metadata"]
 
         with documented_role(cluster, tmp_path, "retain", "release") as kubeconfig:

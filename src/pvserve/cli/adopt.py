@@ -17,8 +17,8 @@ def command(shared: Shared, volume: str, claim: str, dry_run: bool, yes: bool) -
     checked_volume(volume)
     if claim:
         checked_name(claim, "--claim")
-    from pvserve import api
+    from pvserve.api import volumes
     from pvserve.cli.carry import carry_out
 
     cluster = shared.connect()
-    return carry_out(shared, cluster, api.adopt(volume, cluster, claim=claim), dry_run=dry_run, yes=yes)
+    return carry_out(shared, cluster, volumes.adopt(volume, cluster, claim=claim), dry_run=dry_run, yes=yes)

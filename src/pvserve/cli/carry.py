@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from pvserve import api
+from pvserve.api import models
+from pvserve.api.planned import Planned
 from pvserve.apply.run import refuse
 from pvserve.cli.files import read_text
 from pvserve.cli.interrupts import cancelling
@@ -29,15 +30,15 @@ SAVED = ".json"
 
 
 def planned_models(
-    shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] = api.GOALS
-) -> Iterator[tuple[Cluster, api.Planned]]:
+    shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] = models.GOALS
+) -> Iterator[tuple[Cluster, Planned]]:
     """A plan for each model that the flags and files name."""
     for spec in specs(flags, namespace=shared.namespace):
         cluster = shared.connect(spec.namespace)
-        yield cluster, api.plan(spec, cluster, goals=goals, checksum=bool(flags.get("checksum")))
+        yield cluster, models.plan(spec, cluster, goals=goals, checksum=bool(flags.get("checksum")))
 
 
-def planned_or_saved(shared: Shared, flags: dict[str, Any]) -> Iterator[tuple[Cluster, api.Planned]]:
+def planned_or_saved(shared: Shared, flags: dict[str, Any]) -> Iterator[tuple[Cluster, Planned]]:
     """As `planned_models`, or the saved plan where SOURCE is one.
 
     Raises UsageError when flags are given that a saved plan would ignore.
@@ -60,7 +61,7 @@ def planned_or_saved(shared: Shared, flags: dict[str, Any]) -> Iterator[tuple[Cl
         )
     plan = plan_from_json(read_text(source), source)
     load = next((step for step in plan.steps if isinstance(step, Load)), None)
-    yield shared.connect(plan.namespace), api.Planned(plan, api.listing_of(load) if load else None)
+    yield shared.connect(plan.namespace), Planned(plan, models.listing_of(load) if load else None)
 
 
 def show_plan(shared: Shared, plan: Plan, kind: str = "result") -> None:
@@ -72,7 +73,7 @@ def show_plan(shared: Shared, plan: Plan, kind: str = "result") -> None:
 
 
 def carry_out(
-    shared: Shared, cluster: Cluster, planned: api.Planned, *, dry_run: bool, yes: bool, request: Request | None = None
+    shared: Shared, cluster: Cluster, planned: Planned, *, dry_run: bool, yes: bool, request: Request | None = None
 ) -> int:
     """Shows the plan, asks, applies it and shows the proof; returns the exit code."""
     plan = planned.plan
@@ -83,12 +84,12 @@ def carry_out(
     if plan.changes_pending:
         confirm(f"Carry out these {len(plan.steps)} steps in namespace {plan.namespace}?", yes=yes)
     with cancelling() as cancel:
-        outcome = api.apply(planned, cluster, listen=shared.listener(), cancel=cancel, request=request)
+        outcome = models.apply(planned, cluster, listen=shared.listener(), cancel=cancel, request=request)
     _show_outcome(shared, plan, outcome)
     return outcome.exit_code
 
 
-def _show_outcome(shared: Shared, plan: Plan, outcome: api.Outcome) -> None:
+def _show_outcome(shared: Shared, plan: Plan, outcome: models.Outcome) -> None:
     """What was done and proven, as one result."""
     value: dict[str, Any] = {"done": list(outcome.applied.done)}
     text = "done\n" if outcome.applied.done else "nothing to change\n"

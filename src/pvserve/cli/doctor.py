@@ -24,12 +24,12 @@ def command(shared: Shared, name: str | None) -> int:
     """
     if name is not None:
         checked_name(name, "NAME")
-    from pvserve import api
+    from pvserve.api import looking
     from pvserve.show.findings import findings_text
     from pvserve.show.words import colours
 
     cluster = shared.connect()
-    found = {each: api.diagnose(each, cluster) for each in ([name] if name else api.services(cluster))}
+    found = {each: looking.diagnose(each, cluster) for each in ([name] if name else looking.services(cluster))}
     texts = [findings_text(each, findings, colour=colours(sys.stdout)) for each, findings in found.items()]
     text = "\n".join(texts) or f"namespace {cluster.namespace} has no InferenceService\n"
     rows = [{"service": each, "findings": [asdict(item) for item in findings]} for each, findings in found.items()]

@@ -13,8 +13,8 @@ from pvserve.cli.options import Shared, checked_name, cluster_options
 def command(shared: Shared, name: str) -> int:
     """Write a model.yaml from InferenceService NAME to stdout."""
     checked_name(name, "NAME")
-    from pvserve import api
+    from pvserve.api import models
 
-    text = api.init(name, shared.connect())
+    text = models.init(name, shared.connect())
     shared.print({"modelFile": text}, text)
     return 0

@@ -14,9 +14,9 @@ from pvserve.cli.options import Shared, cluster_options
 @cluster_options
 def command(shared: Shared, all_namespaces: bool) -> int:
     """List claims that hold models or are served from, and Released volumes that hold models."""
-    from pvserve import api
+    from pvserve.api import volumes
     from pvserve.show.inventory import inventory_text
 
-    rows = api.ls(shared.connect(), all_namespaces=all_namespaces)
+    rows = volumes.ls(shared.connect(), all_namespaces=all_namespaces)
     shared.print({"claims": [asdict(row) for row in rows]}, inventory_text(rows))
     return 0

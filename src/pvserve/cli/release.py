@@ -14,8 +14,8 @@ from pvserve.cli.options import Shared, change_options, checked_name, cluster_op
 def command(shared: Shared, claim: str, dry_run: bool, yes: bool) -> int:
     """Delete CLAIM, which nobody may use any more; its volume is retained first, and stays with the data."""
     checked_name(claim, "CLAIM")
-    from pvserve import api
+    from pvserve.api import volumes
     from pvserve.cli.carry import carry_out
 
     cluster = shared.connect()
-    return carry_out(shared, cluster, api.release(claim, cluster), dry_run=dry_run, yes=yes)
+    return carry_out(shared, cluster, volumes.release(claim, cluster), dry_run=dry_run, yes=yes)

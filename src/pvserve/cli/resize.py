@@ -23,10 +23,10 @@ def command(shared: Shared, claim: str, size: str, timeout: int, dry_run: bool, 
         claim_size(size)
     except ValueError as error:
         raise UsageError("NotASize", f"SIZE: {size!r:.100} {error}", subject="SIZE") from None
-    from pvserve import api
+    from pvserve.api import volumes
     from pvserve.cli.carry import carry_out
 
     cluster = shared.connect()
     return carry_out(
-        shared, cluster, api.resize(claim, size, cluster, timeout_seconds=timeout), dry_run=dry_run, yes=yes
+        shared, cluster, volumes.resize(claim, size, cluster, timeout_seconds=timeout), dry_run=dry_run, yes=yes
     )

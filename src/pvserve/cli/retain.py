@@ -15,8 +15,8 @@ from pvserve.cli.options import Shared, change_options, checked_name, cluster_op
 def command(shared: Shared, claim: str, undo: bool, dry_run: bool, yes: bool) -> int:
     """Set Retain on the volume of CLAIM, so that the data stays when the claim is deleted."""
     checked_name(claim, "CLAIM")
-    from pvserve import api
+    from pvserve.api import volumes
     from pvserve.cli.carry import carry_out
 
     cluster = shared.connect()
-    return carry_out(shared, cluster, api.retain(claim, cluster, undo=undo), dry_run=dry_run, yes=yes)
+    return carry_out(shared, cluster, volumes.retain(claim, cluster, undo=undo), dry_run=dry_run, yes=yes)

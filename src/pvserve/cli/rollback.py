@@ -14,8 +14,8 @@ from pvserve.cli.options import Shared, change_options, checked_name, cluster_op
 def command(shared: Shared, name: str, dry_run: bool, yes: bool) -> int:
     """Take service NAME back to what it was before pvserve. The claim and its data stay."""
     checked_name(name, "NAME")
-    from pvserve import api
+    from pvserve.api import models
     from pvserve.cli.carry import carry_out
 
     cluster = shared.connect()
-    return carry_out(shared, cluster, api.rollback(name, cluster), dry_run=dry_run, yes=yes)
+    return carry_out(shared, cluster, models.rollback(name, cluster), dry_run=dry_run, yes=yes)

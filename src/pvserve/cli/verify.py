@@ -22,12 +22,12 @@ def command(shared: Shared, target: str, quick: bool, request_path: str | None, 
         parse_place(target)
     else:
         checked_name(target, "TARGET")
-    from pvserve import api
+    from pvserve.api import models
     from pvserve.cli.requests import request_of
     from pvserve.show.proof import proof_text
     from pvserve.show.words import colours
 
-    proof = api.verify(
+    proof = models.verify(
         target,
         shared.connect(),
         level="quick" if quick else "full",

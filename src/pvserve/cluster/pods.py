@@ -1,12 +1,11 @@
 """Pods as users of claims.
 
-Owns the reading of pod objects and kubelet statistics into facts. Pure: gets objects, asks nobody.
+Owns the reading of pod objects into facts. Pure: gets objects, asks nobody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from pvserve.facts import Holder, Object, labels, name
 
@@ -39,19 +38,6 @@ def holders(pods: Iterable[Object], claim: str) -> tuple[Holder, ...]:
 def alive(pods: Iterable[Object]) -> tuple[Object, ...]:
     """The pods that have not ended and are not being deleted."""
     return tuple(pod for pod in pods if _phase(pod) not in ENDED and not pod["metadata"].get("deletionTimestamp"))
-
-
-def free_bytes(summary: Mapping[str, Any], namespace: str, claim: str) -> int | None:
-    """Free bytes on the claim's volume as a kubelet sees it, None where it does not mention the claim.
-
-    Source: kubelet stats/summary, `pods[].volume[].pvcRef` and `availableBytes`.
-    """
-    for pod in summary.get("pods") or ():
-        for volume in pod.get("volume") or ():
-            ref = volume.get("pvcRef") or {}
-            if (ref.get("namespace"), ref.get("name")) == (namespace, claim) and "availableBytes" in volume:
-                return int(volume["availableBytes"])
-    return None
 
 
 def _phase(pod: Object) -> str:

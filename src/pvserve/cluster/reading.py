@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from pvserve.cluster.client import Cluster
 from pvserve.cluster.failures import NotFound, as_unknown
 from pvserve.cluster.kserve import knative_claims, read_kserve
-from pvserve.cluster.pods import alive, free_bytes, holders
+from pvserve.cluster.kubelet import free_by_claim, summary
+from pvserve.cluster.pods import alive, holders
 from pvserve.errors import NotAllowed
 from pvserve.facts import (
     ClaimFacts,
@@ -160,10 +161,10 @@ def _free_bytes(cluster: Cluster, where: str, claim: str, held: tuple[Holder, ..
     node = next((holder.node for holder in held if holder.phase == "Running"), "")
     if not node:
         return Unknown("no running pod mounts the claim")
-    answer = cluster.raw("GET", f"/api/v1/nodes/{node}/proxy/stats/summary")
-    if answer.status == 403:
-        return Unknown("kubelet statistics need the right to get nodes/proxy", "forbidden")
-    free = free_bytes(answer.json(), where, claim) if answer.status == 200 else None
+    stats = summary(cluster, node)
+    if isinstance(stats, Unknown):
+        return stats
+    free = free_by_claim(stats).get((where, claim))
     return Unknown(f"the kubelet of {node} says nothing about the claim") if free is None else free
 
 

@@ -5,12 +5,10 @@ Owns which objects are asked for, and that "not allowed to look" becomes `Unknow
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from pvserve.cluster.client import Cluster
-from pvserve.errors import PvserveError
+from pvserve.cluster.kubelet import free_by_claim, summary
 from pvserve.facts import InventoryFacts, NamespaceFacts, Object, Unknown, Users, VolumeFacts, VolumeQuery
 
 PARALLEL = 8  # requests at a time
@@ -82,8 +80,8 @@ def read_inventory(cluster: Cluster, namespace: str) -> InventoryFacts:
         volumes = pool.submit(cluster.find_all, *VOLUME)
         pods = cluster.find_all("v1", "Pod", namespace)
         nodes = () if isinstance(pods, Unknown) else sorted({_node(pod) for pod in pods} - {""})
-        told = pool.map(lambda node: tuple(_free_on(cluster, node)), nodes)
-        free = {claim: size for each in told for claim, size in each}
+        told = pool.map(lambda node: free_by_claim(summary(cluster, node)), nodes)
+        free = {claim: size for each in told for claim, size in each.items()}
         return InventoryFacts(tuple(claims.result()), services.result(), pods, volumes.result(), free)
 
 
@@ -92,20 +90,3 @@ def _node(pod: Object) -> str:
     claims = any("persistentVolumeClaim" in volume for volume in pod["spec"].get("volumes") or ())
     running = (pod.get("status") or {}).get("phase") == "Running"
     return str(pod["spec"].get("nodeName") or "") if claims and running else ""
-
-
-def _free_on(cluster: Cluster, node: str) -> Iterator[tuple[tuple[str, str], int]]:
-    """Free bytes by claim, as the node's kubelet measured them (stats/summary, `pods[].volume[].pvcRef`).
-
-    Nothing where it may not be asked: `get nodes/proxy` is an administrator's right.
-    """
-    try:
-        answer = cluster.raw("GET", f"/api/v1/nodes/{node}/proxy/stats/summary")
-        summary = json.loads(answer.body) if answer.status == 200 else {}
-    except (PvserveError, ValueError):
-        return
-    for pod in summary.get("pods") or ():
-        for volume in pod.get("volume") or ():
-            claim = volume.get("pvcRef")
-            if claim and "availableBytes" in volume:
-                yield (str(claim["namespace"]), str(claim["name"])), int(volume["availableBytes"])

@@ -21,8 +21,8 @@ UPDATE_SECONDS = 0.25  # a kernel sends every update to every open page
 KEPT_LINES = 200
 SHOWN = (
     ("pvserve.plan.steps", "Plan"),
-    ("pvserve.api", "Planned"),
-    ("pvserve.api", "Outcome"),
+    ("pvserve.api.planned", "Planned"),
+    ("pvserve.api.models", "Outcome"),
     ("pvserve.verify.proof", "Proof"),
     ("pvserve.inventory", "ClaimRow"),
     ("pvserve.diagnose.values", "Finding"),

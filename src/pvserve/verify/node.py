@@ -6,14 +6,14 @@ Source: kubelet stats/summary (`pods[].ephemeral-storage`, `pods[].volume[]`), r
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pvserve.cluster import Cluster
+from pvserve.cluster.kubelet import summary
 from pvserve.errors import PvserveError
-from pvserve.facts import Object, name, namespace
+from pvserve.facts import Object, Unknown, name, namespace
 from pvserve.verify.proof import Check
 
 # Logs, caches and sockets of a server; below it nothing can be told apart from a small model.
@@ -61,13 +61,10 @@ def _from_kubelet(cluster: Cluster, pod: Object) -> int | str:
     node = str(pod["spec"].get("nodeName", ""))
     deadline = time.monotonic() + STATS_WAIT_SECONDS
     while True:
-        try:
-            answer = cluster.raw("GET", f"/api/v1/nodes/{node}/proxy/stats/summary")
-        except PvserveError as error:
-            return f"kubelet statistics: {error.message}"
-        if answer.status != 200:
-            return f"kubelet statistics: HTTP {answer.status}"
-        used = _pod_bytes(json.loads(answer.body), str(pod["metadata"]["uid"]))
+        stats = summary(cluster, node)
+        if isinstance(stats, Unknown):
+            return stats.why
+        used = _pod_bytes(stats, str(pod["metadata"]["uid"]))
         if used is not None:
             return used
         if time.monotonic() > deadline:
@@ -75,10 +72,10 @@ def _from_kubelet(cluster: Cluster, pod: Object) -> int | str:
         time.sleep(2)
 
 
-def _pod_bytes(summary: dict[str, Any], uid: str) -> int | None:
-    for stats in summary.get("pods") or ():
-        if stats["podRef"]["uid"] == uid and "usedBytes" in (stats.get("ephemeral-storage") or {}):
-            return int(stats["ephemeral-storage"]["usedBytes"])
+def _pod_bytes(stats: Mapping[str, Any], uid: str) -> int | None:
+    for found in stats.get("pods") or ():
+        if found["podRef"]["uid"] == uid and "usedBytes" in (found.get("ephemeral-storage") or {}):
+            return int(found["ephemeral-storage"]["usedBytes"])
     return None
 
 

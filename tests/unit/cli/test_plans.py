@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pvserve import api
+from pvserve.api import models
+from pvserve.api.planned import Planned
 from pvserve.apply.run import Applied
 from pvserve.cli import render as offered
 from pvserve.plan.steps import ApplyObject, Plan, Prove, Refusal
@@ -46,21 +47,21 @@ class Kept:
         self.goals: list[frozenset[str]] = []
         self.applied: list[Plan] = []
 
-    def make(self, spec: ModelSpec, _cluster: Any, *, goals: frozenset[str], checksum: bool) -> api.Planned:
+    def make(self, spec: ModelSpec, _cluster: Any, *, goals: frozenset[str], checksum: bool) -> Planned:
         self.specs.append(spec)
         self.goals.append(goals)
-        return api.Planned(replace(self.plan, service=spec.name), None)
+        return Planned(replace(self.plan, service=spec.name), None)
 
-    def apply(self, planned: api.Planned, _cluster: Any, **_given: Any) -> api.Outcome:
+    def apply(self, planned: Planned, _cluster: Any, **_given: Any) -> models.Outcome:
         self.applied.append(planned.plan)
-        return api.Outcome(planned.plan, Applied(("claim",)), self.proof)
+        return models.Outcome(planned.plan, Applied(("claim",)), self.proof)
 
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
     below = Kept()
-    monkeypatch.setattr(api, "plan", below.make)
-    monkeypatch.setattr(api, "apply", below.apply)
+    monkeypatch.setattr(models, "plan", below.make)
+    monkeypatch.setattr(models, "apply", below.apply)
     return below
 
 
@@ -248,10 +249,10 @@ def test_render_does_not_let_one_model_overwrite_another(
 ) -> None:
     sizes = iter(("1Gi", "2Gi"))
 
-    def make(*_args: Any, **_given: Any) -> api.Planned:
-        return api.Planned(replace(MAKES, steps=(ApplyObject("claim", "make", claim(next(sizes))),)), None)
+    def make(*_args: Any, **_given: Any) -> Planned:
+        return Planned(replace(MAKES, steps=(ApplyObject("claim", "make", claim(next(sizes))),)), None)
 
-    monkeypatch.setattr(api, "plan", make)
+    monkeypatch.setattr(models, "plan", make)
     said = run("render", "-f", "-", "--dir", "out", stdin=TWO.format("a", "b"))
     assert said.code == 2
     assert "two models would be written to granite-pvc.yaml" in said.err

@@ -139,7 +139,8 @@ def test_values_are_shown_as_html_and_as_text() -> None:
 
 
 def test_formatters_are_registered_for_types_that_exist() -> None:
-    from pvserve.api import Outcome, Planned
+    from pvserve.api.models import Outcome
+    from pvserve.api.planned import Planned
 
     names = {(kind.__module__, kind.__name__) for kind in (Plan, Planned, Outcome, Proof, ClaimRow, Finding)}
     assert names == set(registered()["text/html"].functions)

@@ -1,0 +1,49 @@
+"""Claims and volumes, as functions: what the commands call and what notebooks import.
+
+Owns wiring only: facts -> plan. Must not print, nor decide.
+"""
+
+from __future__ import annotations
+
+from pvserve.api.planned import Planned, admitted
+from pvserve.cluster import Cluster
+from pvserve.cluster.volumes import read_inventory, read_volume_facts
+from pvserve.facts import VolumeFacts, VolumeQuery
+from pvserve.inventory import ClaimRow, inventory
+from pvserve.plan.lifecycle import adopt_plan, release_plan, resize_plan, retain_plan, undo_retain_plan
+from pvserve.plan.rights import Use, rights_of
+
+
+def ls(cluster: Cluster, *, all_namespaces: bool = False) -> tuple[ClaimRow, ...]:
+    """The claims that hold models or are served from, and the Released volumes that hold any, here or everywhere."""
+    rows = inventory(read_inventory(cluster, "" if all_namespaces else cluster.namespace))
+    return tuple(row for row in rows if all_namespaces or row.namespace == cluster.namespace)
+
+
+def retain(claim: str, cluster: Cluster, *, undo: bool = False) -> Planned:
+    """The plan that keeps the data of a claim when the claim goes; with `undo` the way back."""
+    facts = _volume_facts(cluster, claim, "retain")
+    return admitted(undo_retain_plan(claim, facts) if undo else retain_plan(claim, facts), cluster)
+
+
+def release(claim: str, cluster: Cluster) -> Planned:
+    """The plan that deletes a claim whose volume stays."""
+    return admitted(release_plan(claim, _volume_facts(cluster, claim, "release", "retain")), cluster)
+
+
+def adopt(volume: str, cluster: Cluster, *, claim: str = "") -> Planned:
+    """The plan that makes a Released volume claim `claim` ("" = the one it had) of the cluster's namespace."""
+    if not claim:
+        found = cluster.find("v1", "PersistentVolume", volume)
+        claim = str((found["spec"].get("claimRef") or {}).get("name") or "") if isinstance(found, dict) else ""
+    return admitted(adopt_plan(volume, claim, _volume_facts(cluster, claim, "adopt", volume=volume)), cluster)
+
+
+def resize(claim: str, size: str, cluster: Cluster, *, timeout_seconds: int = 300) -> Planned:
+    """The plan that gives a claim `size`, a quantity as 20Gi. Raises UsageError where it is none."""
+    return admitted(resize_plan(claim, size, timeout_seconds, _volume_facts(cluster, claim, "resize")), cluster)
+
+
+def _volume_facts(cluster: Cluster, claim: str, *uses: Use, volume: str = "") -> VolumeFacts:
+    rights = tuple(dict.fromkeys(right for use in uses for right in rights_of(use, cluster.namespace)))
+    return read_volume_facts(cluster, VolumeQuery(cluster.namespace, claim, volume, rights))
