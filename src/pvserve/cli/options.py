@@ -135,8 +135,13 @@ _VALUES = [
 _IN_PLACE = click.option("--in-place", is_flag=True, default=None, help="Edit the service instead of making a new one.")
 _TIMEOUT = click.option("--timeout", type=int, help="Seconds to wait for the service to be Ready.")
 _RUNTIME = [
-    click.option("--runtime", help="ServingRuntime or ClusterServingRuntime, where there is no --from."),
-    click.option("--format", "model_format", help="Model format, as vLLM or sklearn, where there is no --from."),
+    click.option(
+        "--runtime",
+        help="ServingRuntime, ClusterServingRuntime or Template of one, where there is no --from.",
+    ),
+    click.option(
+        "--format", "model_format", help="Model format, as vLLM or sklearn; default: the runtime's, if it has one."
+    ),
 ]
 _NEW_CLAIM = [
     click.option("--retain", type=click.Choice(["auto", "class", "volume", "no"]), help="How the data is kept."),

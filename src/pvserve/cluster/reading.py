@@ -28,6 +28,9 @@ from pvserve.facts import (
     name,
     namespace,
 )
+from pvserve.plan.template import API as TEMPLATE
+from pvserve.plan.template import KIND as TEMPLATE_KIND
+from pvserve.plan.template import runtime_of, template_of
 
 PARALLEL = 8  # requests at a time
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
@@ -56,12 +59,13 @@ def read_facts(cluster: Cluster, query: FactsQuery) -> Facts:
         origin, service, claim = first.origin.result(), first.service.result(), first.claim.result()
         classes = first.classes.result()
         start = origin if query.origin else service
-        runtime = pool.submit(_origin_runtime, cluster, query, origin)
+        origin_runtime = pool.submit(_origin_runtime, cluster, query, origin)
         connection = pool.submit(_connection, cluster, start)
         pods = pool.submit(_runtime_pods, cluster, origin)
         knative = pool.submit(knative_claims, cluster, start if isinstance(start, dict) else None)
         claimed = pool.submit(_claim, cluster, query, query.claim, claim, classes)
         source = pool.submit(_source, cluster, query, first.source.result(), classes)
+        runtime, template = origin_runtime.result()
         return Facts(
             server_version=first.version.result(),
             namespace=NamespaceFacts(query.namespace, first.namespace.result()),
@@ -70,7 +74,8 @@ def read_facts(cluster: Cluster, query: FactsQuery) -> Facts:
             source=source.result(),
             storage_classes=classes,
             origin_service=origin,
-            origin_runtime=runtime.result(),
+            origin_runtime=runtime,
+            runtime_template=template,
             service=service,
             runtime=first.runtime.result(),
             connection=connection.result(),
@@ -168,16 +173,32 @@ def _free_bytes(cluster: Cluster, where: str, claim: str, held: tuple[Holder, ..
     return Unknown(f"the kubelet of {node} says nothing about the claim") if free is None else free
 
 
-def _origin_runtime(cluster: Cluster, query: FactsQuery, origin: Found) -> Found:
-    """The runtime by name: one of the service's namespace goes before one of the cluster, as in KServe."""
+def _origin_runtime(cluster: Cluster, query: FactsQuery, origin: Found) -> tuple[Found, Object | None]:
+    """The runtime by name: one of the service's namespace goes before one of the cluster, as in KServe.
+
+    Where there is no service to start from it may be in a Template, which is then told too.
+    """
     where, wanted = query.namespace, query.origin_runtime
     if query.origin:
         if origin is None or isinstance(origin, Unknown):
-            return origin
+            return origin, None
         predictor = origin["spec"].get("predictor") or {}
         where, wanted = namespace(origin), str((predictor.get("model") or {}).get("runtime") or "")
-    found = _find(cluster, RUNTIME, wanted, where)
-    return found if found is not None else _find(cluster, CLUSTER_RUNTIME, wanted, "")
+    found = _find(cluster, RUNTIME, wanted, where) or _find(cluster, CLUSTER_RUNTIME, wanted, "")
+    template = _template(cluster, query, wanted) if found is None and wanted and not query.origin else None
+    return (found, None) if template is None else (runtime_of(template, wanted), template)
+
+
+def _template(cluster: Cluster, query: FactsQuery, wanted: str) -> Object | None:
+    """One of the namespace goes before one that Open Data Hub ships; what may not be listed cannot be used."""
+    for where in dict.fromkeys((query.namespace, *query.kserve_namespaces)):
+        templates = cluster.find_all(TEMPLATE, TEMPLATE_KIND, where)
+        if isinstance(templates, Unknown):
+            if templates.cause == "no-such-api":  # no OpenShift
+                return None
+        elif found := template_of(templates, wanted):
+            return found
+    return None
 
 
 def _runtime_pods(cluster: Cluster, origin: Found) -> tuple[Object, ...] | Unknown:

@@ -96,6 +96,7 @@ class Facts:
     storage_classes: tuple[Object, ...] | Unknown = ()
     origin_service: Object | Unknown | None = None  # --from: the service to start from
     origin_runtime: Object | Unknown | None = None  # the (Cluster)ServingRuntime it names
+    runtime_template: Object | None = None  # the OpenShift Template that origin_runtime was made of
     service: Object | Unknown | None = None  # the service to be made, where it exists already
     runtime: Object | Unknown | None = None  # the runtime to be made, where it exists already
     connection: ConnectionKind | Unknown = "none"  # type of the secret named by opendatahub.io/connections

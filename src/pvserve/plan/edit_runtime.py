@@ -33,6 +33,12 @@ def serving_image(runtime: Object | None) -> str:
     return str(containers[0].get("image") or "") if containers else ""
 
 
+def formats_of(runtime: Object | None) -> tuple[str, ...]:
+    """The model formats that it serves, by name."""
+    listed = ((runtime or {}).get("spec") or {}).get("supportedModelFormats") or ()
+    return tuple(sorted({str(item.get("name")) for item in listed}))
+
+
 def is_disabled(runtime: Object) -> bool:
     """Whether KServe refuses to use it."""
     return bool((runtime.get("spec") or {}).get("disabled"))

@@ -10,6 +10,7 @@ from typing import Any
 
 from pvserve.facts import Facts, Object, Unknown, name, namespace, ref
 from pvserve.facts.objects import ObjectKey
+from pvserve.facts.objects import key as key_of
 from pvserve.plan import edit_runtime, edit_service
 from pvserve.plan.copies import content
 from pvserve.plan.diff import changes, missing
@@ -103,18 +104,24 @@ def _own(facts: Facts) -> Object | Unknown | None:
 
 
 def _fresh(spec: ModelSpec, facts: Facts, uri: str) -> tuple[Mapping[str, Any], Object | None, Part] | Part:
-    if not spec.format:
+    if not spec.format and not spec.runtime:
         return refused(
             "NothingToStartFrom",
             f"what service {spec.name} should be like is not said",
             "--from NAME takes all but the storage over from a service that exists",
-            "or in a model file: runtime: NAME and format: NAME",
+            "or --runtime NAME names the ServingRuntime, ClusterServingRuntime or Template that serves it",
             code=2,
         )
     runtime, part = _runtime(spec, facts, spec.runtime or "", None)
     if part.refusals:
         return part
-    return edit_service.fresh_service(spec.name, facts.namespace.name, spec.format, runtime, uri), None, part
+    formats = edit_runtime.formats_of(facts.origin_runtime if isinstance(facts.origin_runtime, dict) else None)
+    if not spec.format and len(formats) != 1:
+        serves = f", and it serves {', '.join(formats)}" if formats else ""
+        message = f"the format of the model is not said{serves}"
+        return refused("WhichFormat", message, "name it with --format", code=2)
+    made = edit_service.fresh_service(spec.name, facts.namespace.name, spec.format or formats[0], runtime, uri)
+    return made, None, part
 
 
 def _runtime(spec: ModelSpec, facts: Facts, wanted: str, origin: Object | None) -> tuple[str, Part]:
@@ -133,7 +140,7 @@ def _runtime(spec: ModelSpec, facts: Facts, wanted: str, origin: Object | None) 
         )
     if edit_runtime.is_disabled(found):
         return "", refused("RuntimeDisabled", f"{ref(found)} is disabled", f"kubectl edit {found['kind']} {wanted}")
-    if origin is None and namespace(found) == here:
+    if facts.runtime_template is None and origin is None and namespace(found) == here:
         return wanted, Part(unchanged=(ref(found),))
     if wanted == spec.name and namespace(found) == here:
         return wanted, Part(unchanged=(ref(found),))
@@ -142,8 +149,12 @@ def _runtime(spec: ModelSpec, facts: Facts, wanted: str, origin: Object | None) 
 
 def _copied_runtime(spec: ModelSpec, facts: Facts, origin: Object) -> Part:
     runtime, live = edit_runtime.new_runtime(origin, spec.name, facts.namespace.name), facts.runtime
-    return _apply("runtime", runtime, origin, live, rights_of("serve", facts.namespace.name)) + assume(
-        origin, ObjectKey(origin["apiVersion"], origin["kind"], namespace(origin), name(origin)), whole=True
+    read = facts.runtime_template or origin
+    notes = (f"runtime {name(origin)} is read from {ref(read)}",) if read is not origin else ()
+    return (
+        _apply("runtime", runtime, origin, live, rights_of("serve", facts.namespace.name))
+        + assume(read, key_of(read), whole=True)
+        + Part(notes=notes)
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pvserve.facts import Facts, Object, annotations_of, name, ref
 from pvserve.facts.objects import DEPLOYMENT_MODE
 from pvserve.plan.claim import access_modes, recorded_models
+from pvserve.plan.edit_runtime import formats_of
 from pvserve.plan.edit_service import replicas_of, storage_of
 from pvserve.plan.part import Part, refused
 from pvserve.spec.model import ModelSpec
@@ -41,12 +42,12 @@ def _format(service: Object, runtime: Object | None) -> Part:
     wanted = ((service["spec"]["predictor"].get("model") or {}).get("modelFormat") or {}).get("name")
     if runtime is None or not wanted:
         return Part()
-    formats = [str(item.get("name")) for item in (runtime["spec"].get("supportedModelFormats") or ())]
+    formats = formats_of(runtime)
     if not formats or wanted in formats:
         return Part()
     return refused(
         "FormatUnsupported",
-        f"{ref(runtime)} does not serve format {wanted}, only {', '.join(sorted(set(formats)))}",
+        f"{ref(runtime)} does not serve format {wanted}, only {', '.join(formats)}",
         "name the format that the runtime serves with --format, or another runtime with --runtime",
         "kubectl get servingruntimes,clusterservingruntimes "
         "-o custom-columns=NAME:.metadata.name,FORMATS:.spec.supportedModelFormats[*].name",

@@ -90,10 +90,12 @@ class ModelSpec(_Strict):
         default=None, alias="from", description="InferenceService to start from: NAME or NAMESPACE/NAME"
     )
     runtime: ObjectName | None = Field(
-        default=None, description="ServingRuntime or ClusterServingRuntime, where there is no `from`"
+        default=None,
+        description="ServingRuntime, ClusterServingRuntime or OpenShift Template of one, where there is no `from`",
     )
     format: Pattern | None = Field(
-        default=None, description="model format, as vLLM or sklearn, where there is no `from`"
+        default=None,
+        description="model format, as vLLM or sklearn, where there is no `from`; default: the runtime's, if it has one",
     )
     claim: ClaimSpec = Field(description="claim that holds the model: its name, or a mapping")
     path: ModelPath | None = Field(

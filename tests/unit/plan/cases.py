@@ -12,6 +12,7 @@ import yaml
 from pvserve.facts import ClaimFacts, Facts, Holder, KServeFacts, NamespaceFacts, Right, Unknown
 from pvserve.model import Entry, Found, Listing, Manifest
 from pvserve.plan import facts_query
+from pvserve.plan.template import runtime_of
 from pvserve.spec import ModelSpec
 
 DIRECTORY = Path(__file__).parents[2] / "golden" / "plan"
@@ -72,6 +73,8 @@ def facts(value: dict[str, Any], case: Case) -> Facts:
     rest = {
         key: unknown(tuple(item) if isinstance(item, list) else item) for key, item in value.items() if key in named
     }
+    if template := value.get("runtime_template"):
+        rest["origin_runtime"] = runtime_of(template, case.spec.runtime or "")
     namespace = {"metadata": {"name": value["namespace"], **value.get("namespaceMetadata", {})}}
     return Facts(
         server_version="v1.34.4",
