@@ -10,6 +10,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from bed import openshift
 from bed.settings import (
     ADDRESS,
     DNS_PORT,
@@ -82,7 +83,7 @@ def _corefile(bed: Settings) -> str:
 
 
 def objects() -> list[dict[str, object]]:
-    """Namespace, Services with their endpoints, and StorageClasses."""
+    """Namespace, Services with their endpoints, StorageClasses, and the kind Template."""
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}},
         *_service(
@@ -91,6 +92,7 @@ def objects() -> list[dict[str, object]]:
         *_service(SYSTEM_NAMESPACE, "s3", None, [("http", "TCP", S3_PORT, S3_PORT)]),
         _storage_class("gp3-csi", BLOCK, "WaitForFirstConsumer", default=True),
         _storage_class("nfs-rwx", SHARED, "Immediate", default=False),
+        openshift.definition(),
     ]
 
 

@@ -43,7 +43,7 @@ def runtime_of(template: Object, wanted: str) -> Object:
     notes["opendatahub.io/template-name"] = name(template)
     notes["opendatahub.io/template-display-name"] = _title(template)
     metadata = {**runtime["metadata"], "namespace": namespace(template)}
-    metadata["annotations"] = {**notes, **annotations_of(runtime)}
+    metadata["annotations"] = {**annotations_of(runtime), **notes}
     return {**runtime, "metadata": metadata}
 
 
