@@ -30,11 +30,12 @@ def trap_part(spec: ModelSpec, facts: Facts, service: Object, *, loads: bool) ->
     notes = (
         *_several_sources(service),
         *_writes(service),
-        *_replicas(spec, facts, service),
+        *(_replicas(spec, service) if _on_one_node(spec, facts) else ()),
         *_phones_home(service, runtime),
         *(() if loads else _unrecorded(spec, facts)),
     )
-    return _format(service, runtime) + _knative(facts, service) + Part(notes=notes)
+    canary = _canary(spec, service) if _on_one_node(spec, facts) else Part()
+    return _format(service, runtime) + _knative(facts, service) + canary + Part(notes=notes)
 
 
 def _format(service: Object, runtime: Object | None) -> Part:
@@ -90,22 +91,40 @@ def _writes(service: Object) -> Iterator[str]:
         )
 
 
-def _replicas(spec: ModelSpec, facts: Facts, service: Object) -> Iterator[str]:
-    """Several replicas or a canary on a claim of one node: the second stays Pending (pvc-two-replicas)."""
+def _on_one_node(spec: ModelSpec, facts: Facts) -> bool:
+    """Whether only one node at a time can mount the claim."""
     claim = facts.claim.object
     modes = access_modes(claim) if isinstance(claim, dict) else (spec.claim.access_mode or "ReadWriteOnce",)
-    if set(modes) & SHARED_MODES:
-        return
+    return not set(modes) & SHARED_MODES
+
+
+def _canary(spec: ModelSpec, service: Object) -> Part:
+    """The new revision's pod waits for the node of the old one, and the rollout for both."""
+    percent = service["spec"]["predictor"].get("canaryTrafficPercent")
+    if percent is None:
+        return Part()
+    return refused(
+        "CanaryOnOneNode",
+        f"{ref(service)} runs a canary ({percent} %), which needs two revisions at once, and one node at a time can "
+        f"mount claim {spec.claim.name}",
+        "finish or end the canary first: remove spec.predictor.canaryTrafficPercent",
+        "or choose a class that is ReadWriteMany: --storage-class CLASS with another --claim",
+    )
+
+
+def _replicas(spec: ModelSpec, service: Object) -> Iterator[str]:
+    """Several pods on a claim of one node: the second stays Pending (recording pvc-two-replicas)."""
     most = replicas_of(service)
     if most > 1:
         yield (
             f"up to {most} replicas share claim {spec.claim.name}, which one node at a time can mount: replicas on "
             "other nodes stay Pending. Use a ReadWriteMany class, or set maxReplicas: 1"
         )
-    if service["spec"]["predictor"].get("canaryTrafficPercent") is not None:
+    strategy = (service["spec"]["predictor"].get("deploymentStrategy") or {}).get("type", "RollingUpdate")
+    if strategy == "RollingUpdate":
         yield (
-            f"a canary runs two revisions at once, and one node at a time can mount claim {spec.claim.name}: "
-            "the second stays Pending unless it lands on the same node"
+            "a rolling change starts the new pod before the old one ends, and one node at a time can mount claim "
+            f"{spec.claim.name}: where pods may run on several nodes, choose deploymentStrategy.type: Recreate"
         )
 
 
