@@ -24,6 +24,7 @@ from pathlib import Path
 from pvserve.cluster import Cluster, Conflict
 from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
 from pvserve.facts import Object, annotations_of
+from pvserve.transfer.agent.place import FIRST_LEASE
 
 DURATION_SECONDS = 60
 RENEW_SECONDS = 15.0
@@ -74,7 +75,7 @@ def writing(
     """
     name = lease_name(claim, path)
     lease = _take(cluster, name, _Wish(claim, path, cancel, say))
-    held = Held(int(lease["spec"]["leaseTransitions"]), threading.Event())
+    held = Held(FIRST_LEASE + int(lease["spec"]["leaseTransitions"]), threading.Event())
     stop = threading.Event()
     renewing = threading.Thread(target=_renew, args=(cluster, lease, stop, held.lost), daemon=True)
     renewing.start()

@@ -30,6 +30,7 @@ class Ask:
     cache: DigestCache
     tries: dict[int, int]
     source: Target | None = None  # in the pod itself; None: the files are on this machine
+    wanted: str = ""  # the manifest's digest where only this content will do
 
     def rows(self) -> list[list[object]]:
         """The files as the agent wants to hear of them."""

@@ -181,3 +181,13 @@ def damaged(found: Found, digest: str) -> DataDiffers:
         subject=str(found.real),
         remedy=(f"rm {found.real}", "download the model again"),
     )
+
+
+def unexpected(source: str, wanted: str, found: str) -> DataDiffers:
+    """The source is whole, and is not the content that was asked for."""
+    return DataDiffers(
+        "UnexpectedContent",
+        f"{shown(source)} holds {found}, and {wanted} was expected; nothing was published",
+        subject=source,
+        remedy=("look at what changed the source; to take it as it is, plan or render again",),
+    )

@@ -11,13 +11,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from pvserve.errors import PvserveError, Refused, Temporary
 from pvserve.model import shown
-from pvserve.transfer.agent.frames import HELLO, PING, VERSION, Broken, Buffer, Wire
+from pvserve.transfer.agent.frames import HELLO, VERSION, Broken, Buffer, Wire
 from pvserve.transfer.answers import understood
 from pvserve.transfer.bundle import agent_command, agent_input
+from pvserve.transfer.channel import Channel
 from pvserve.transfer.tls import Secret, new_secret, secure
 from pvserve.transfer.values import STDERR, STDOUT, ExecStream, Reach, Via
 
@@ -29,41 +29,11 @@ LAST_WORDS_SECONDS = 3.0
 KILLED = (137, 143)  # by the kernel for memory, or with its pod: no sign of what the pod lacks
 
 
-class NoAgent(Exception):
-    """The pod cannot run the agent; `why` in its own words."""
-
-
-PING_SECONDS = 5.0
 SILENT_SECONDS = 60.0  # the agent says something every 5 s
 
 
-@dataclass
-class Channel:
-    """The open streams of one session; `data` may be the control stream itself."""
-
-    name: str
-    control: Wire
-    data: list[Wire]
-    passed_over: str = ""  # why no better channel was taken
-    closing: list[Callable[[], None]] = field(default_factory=list)
-    _closed: threading.Event = field(default_factory=threading.Event)
-
-    def keep_alive(self) -> None:
-        """Tell the agent now and then that we live, until closed."""
-
-        def ping() -> None:
-            with contextlib.suppress(OSError, ValueError, Broken, PvserveError):
-                while not self._closed.wait(PING_SECONDS):
-                    self.control.send(PING)
-
-        threading.Thread(target=ping, daemon=True).start()
-
-    def close(self) -> None:
-        """End all streams at once, also under threads that wait in them."""
-        self._closed.set()
-        while self.closing:
-            with contextlib.suppress(OSError, PvserveError):
-                self.closing.pop()()
+class NoAgent(Exception):
+    """The pod cannot run the agent; `why` in its own words."""
 
 
 def open_channel(reach: Reach, via: Via, place: str) -> Channel:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pvserve.model import Manifest
+from pvserve.model import Manifest, manifest_digest
 from pvserve.model.digests import manifest_of
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import BYE, DONE, FAIL, PING, Broken
 from pvserve.transfer.ask import Ask, finish, send_manifest
-from pvserve.transfer.channels import Channel
+from pvserve.transfer.channel import Channel
 from pvserve.transfer.claim_source import digest_source
 from pvserve.transfer.looking import Look, look
 from pvserve.transfer.progress import Progress
@@ -38,9 +38,15 @@ class End(Protocol):
 
 
 def manifest_from(ask: Ask) -> Manifest:
-    """The manifest of a load whose digests are all known."""
+    """The manifest of a load whose digests are all known.
+
+    Raises DataDiffers where it is not the content that was wanted.
+    """
     digests = {found.path: digest for found, digest in zip(ask.listing.entries, ask.known, strict=True)}
-    return manifest_of(ask.listing, digests)
+    manifest = manifest_of(ask.listing, digests)
+    if ask.wanted and manifest_digest(manifest) != ask.wanted:
+        raise causes.unexpected(ask.listing.source, ask.wanted, manifest_digest(manifest))
+    return manifest
 
 
 class AgentEnd:

@@ -14,7 +14,8 @@ from pvserve.events import Listener, silent
 from pvserve.model import DigestCache, Listing, manifest_digest, shown
 from pvserve.transfer.agent.frames import Broken
 from pvserve.transfer.ask import Ask, place_word, transfer_of
-from pvserve.transfer.channels import Channel, NoAgent, open_channel
+from pvserve.transfer.channel import Channel
+from pvserve.transfer.channels import NoAgent, open_channel
 from pvserve.transfer.claim_source import check_same, copy_needs_python, list_source
 from pvserve.transfer.deciding import there_already
 from pvserve.transfer.ends import AgentEnd, End

@@ -16,7 +16,6 @@ from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import FAIL, PING, SEEN, SURVEY, SURVEYED, TEXT, Broken, Wire
 from pvserve.transfer.answers import understood
 from pvserve.transfer.ask import place_of
-from pvserve.transfer.channels import NoAgent, exec_channel
 from pvserve.transfer.values import Level, Reach, Target, VolumeReport
 
 MANIFEST_LIMIT = 256 << 20
@@ -102,6 +101,8 @@ def inspect(reach: Reach, path: str, level: Level, *, claim: str = "", mount: st
 
 
 def _look_once(reach: Reach, target: Target, *, digests: bool) -> Look:
+    from pvserve.transfer.channels import NoAgent, exec_channel
+
     try:
         channel = exec_channel(reach, "")
     except NoAgent:

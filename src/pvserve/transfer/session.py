@@ -39,7 +39,7 @@ from pvserve.transfer.agent.frames import (
 )  # fmt: skip
 from pvserve.transfer.answers import understood
 from pvserve.transfer.ask import ROWS, Ask, place_of, send_manifest
-from pvserve.transfer.channels import Channel
+from pvserve.transfer.channel import Channel
 from pvserve.transfer.copier import FarCopier
 from pvserve.transfer.progress import Phase, Progress
 from pvserve.transfer.sender import Job, Sender, packs

@@ -31,6 +31,7 @@ JOURNAL, FILES = "journal", "files"
 CURRENT, PUBLISHING, PATH = "current", "publishing", "path"
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 MARKER_LIMIT = 1 << 16
+FIRST_LEASE = 10**9  # epochs from here on are of Lease holders, lower ones of load steps without a client
 
 
 class Overtaken(Exception):

@@ -1,0 +1,116 @@
+"""The load step as a container that needs no client, and the Job around it.
+
+Owns these, and the ConfigMap that brings the program (`transfer.program`). Pure: the one builder for rendered files and
+for Jobs that pvserve makes itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from pvserve.plan.edit_service import MANAGED_BY
+from pvserve.plan.loader import CONTAINER, MOUNT, SOURCE
+from pvserve.plan.steps import Load
+
+PROGRAM_MOUNT, PROGRAM_KEY = "/pvserve", "load.py"
+PROGRAM_VOLUME = "pvserve-program"
+TERMINATION_LOG = "/dev/termination-log"  # Kubernetes puts its text into the pod's status
+PLACE = "pvserve.io/place"
+BACKOFF_LIMIT = 5
+# Exit codes after which the same pod again would end the same way: wrong use, refused, not allowed, other data.
+FINAL_CODES = (2, 3, 4, 6)
+
+
+def program_map(namespace: str, program: str) -> dict[str, Any]:
+    """The ConfigMap with the program; its name tells its content, so a new program is a new object."""
+    name = f"pvserve-load-{hashlib.sha256(program.encode()).hexdigest()[:12]}"
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace, "labels": {MANAGED_BY: "pvserve"}},
+        "immutable": True,
+        "data": {PROGRAM_KEY: program},
+    }
+
+
+def step_command() -> list[str]:
+    """What starts the program, isolated from whatever the image has installed."""
+    return ["python3", "-X", "utf8", "-I", "-S", f"{PROGRAM_MOUNT}/{PROGRAM_KEY}"]
+
+
+def step_arguments(load: Load, *, source: str = "", mount: str = MOUNT) -> list[str]:
+    """The program's arguments; `source` is a directory of the pod, where it is not the load's own claim."""
+    where = ["--from", source] if source else _from_claim(load)
+    words = ["load", *where, "--to", load.path, "--mount", mount, "--claim", load.claim]
+    for flag, patterns in (("--include", load.include), ("--exclude", load.exclude)):
+        words += [word for pattern in patterns for word in (flag, pattern)]
+    if load.manifest_digest:
+        words += ["--expect", load.manifest_digest]
+    return [*words, "--replace"] if load.replace else words
+
+
+def step_pod(load: Load, program: str, results: Sequence[str] = ("--result", TERMINATION_LOG)) -> dict[str, Any]:
+    """Labels and spec of a pod that loads and ends; `program` is the ConfigMap's name.
+
+    It is the load's own loader pod, with its image, identity, placement and claims. A node by name stays out: it was
+    that of a pod which ran when the plan was made.
+    """
+    spec = deepcopy(dict(load.pod["spec"]))
+    spec.pop("affinity", None)
+    container = spec["containers"][0]
+    container |= {"name": CONTAINER, "command": step_command(), "args": [*step_arguments(load), *results]}
+    container["volumeMounts"] = [*container["volumeMounts"], program_mount()]
+    spec["volumes"] = [*spec["volumes"], program_volume(program)]
+    return {"labels": dict(load.pod["metadata"]["labels"]), "spec": spec}
+
+
+def program_volume(program: str) -> dict[str, Any]:
+    """The volume with the program; `program` is the ConfigMap's name."""
+    return {"name": PROGRAM_VOLUME, "configMap": {"name": program}}
+
+
+def program_mount() -> dict[str, Any]:
+    """Where the container has it."""
+    return {"name": PROGRAM_VOLUME, "mountPath": PROGRAM_MOUNT, "readOnly": True}
+
+
+def step_job(load: Load, namespace: str, program: str) -> dict[str, Any]:
+    """A Job that runs the step until it is done, or cannot be.
+
+    Its name tells its content: a Job's pod cannot be changed, so another load is another Job. It is not removed when
+    it has finished: what applies files again would start it anew.
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy
+    """
+    pod = step_pod(load, program)
+    content = json.dumps(pod, sort_keys=True).encode()
+    annotations = {PLACE: f"pvc://{load.claim}/{load.path}"}
+    codes = {"containerName": CONTAINER, "operator": "In", "values": list(FINAL_CODES)}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": f"pvserve-load-{hashlib.sha256(content).hexdigest()[:12]}",
+            "namespace": namespace,
+            "labels": {MANAGED_BY: "pvserve"},
+            "annotations": annotations,
+        },
+        "spec": {
+            "backoffLimit": BACKOFF_LIMIT,
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {"action": "FailJob", "onExitCodes": codes},
+                ]
+            },
+            "template": {"metadata": {"labels": pod["labels"], "annotations": annotations}, "spec": pod["spec"]},
+        },
+    }
+
+
+def _from_claim(load: Load) -> list[str]:
+    directory = f"{SOURCE}/{load.source_path}".rstrip("/")
+    return ["--from", directory, "--within", SOURCE, "--source-name", load.source]

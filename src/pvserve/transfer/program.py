@@ -1,0 +1,116 @@
+"""The load step as the one file that is handed to a pod: its modules with all of pvserve that they import.
+
+Owns joining them. Must not know what they do. The text depends on the modules alone, so that rendered files are the
+same byte for byte.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+
+START = "pvserve.transfer.step.main"
+# Of these packages nothing but the name is taken: their own text imports all of the client.
+_BARE = ("pvserve", "pvserve.transfer")
+
+_HEAD = '''\
+"""The load step of pvserve: loads a model onto a claim that this pod mounts, without a client.
+
+Written by pvserve from its own modules; Python 3.11 or newer, standard library only. See docs/load-step.md.
+"""
+
+import importlib.abc
+import importlib.util
+import sys
+
+if sys.version_info < (3, 11):
+    print('{"error": {"reason": "CopyNeedsPython", "message": "the load step needs Python 3.11 or newer",'
+          ' "subject": "", "detail": "", "remedy": ["name another image with --image"], "exitCode": 3}}')
+    sys.exit(3)
+
+MODULES = {}
+'''
+
+_TAIL = '''
+
+class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds the modules above; what has others below it is a package."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in MODULES:
+            return None
+        package = any(other.startswith(name + ".") for other in MODULES)
+        return importlib.util.spec_from_loader(name, self, is_package=package)
+
+    def exec_module(self, module):
+        name = module.__name__
+        exec(compile(MODULES[name], name.replace(".", "/") + ".py", "exec"), module.__dict__)
+
+
+sys.meta_path.insert(0, Modules())
+if __name__ == "__main__":
+    from pvserve.transfer.step.main import main
+
+    sys.exit(main(sys.argv[1:]))
+'''
+
+
+@cache
+def step_source() -> str:
+    """One Python program that needs nothing beside it."""
+    found: dict[str, str] = dict.fromkeys(_BARE, "")
+    pending = [START]
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        text = _text(name)
+        found[name] = text
+        pending += [name.rpartition(".")[0], *_imported(name, text)]
+    return _HEAD + "".join(f"\nMODULES[{name!r}] = {_literal(found[name])}\n" for name in sorted(found)) + _TAIL
+
+
+def _text(name: str) -> str:
+    *above, last = name.split(".")
+    file = resources.files(".".join(above)) / f"{last}.py"
+    package = resources.files(".".join(above)) / last / "__init__.py"
+    return (file if file.is_file() else package).read_text("utf-8")
+
+
+def _literal(text: str) -> str:
+    """As it is written, so that people can read it."""
+    if "'''" in text or text.endswith(("\\", "'")) or "\r" in text:
+        return repr(text)
+    return f"r'''{text}'''"
+
+
+def _imported(name: str, text: str) -> Iterator[str]:
+    """The modules of pvserve that a module imports where it begins."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ImportFrom):
+            source = _absolute(name, node)
+            if source.partition(".")[0] == "pvserve":
+                below = {f"{source}.{alias.name}" for alias in node.names}
+                modules = {module for module in below if _is_module(module)}
+                yield from sorted(modules)
+                if modules != below:
+                    yield source
+
+
+def _absolute(name: str, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    return ".".join([*name.split(".")[: -node.level], *filter(None, [node.module])])
+
+
+def _is_module(name: str) -> bool:
+    above, _, last = name.rpartition(".")
+    here = resources.files(above) if _is_package(above) else None
+    return here is not None and ((here / f"{last}.py").is_file() or (here / last / "__init__.py").is_file())
+
+
+def _is_package(name: str) -> bool:
+    above, _, last = name.rpartition(".")
+    return name == "pvserve" or (resources.files(above) / last / "__init__.py").is_file()
