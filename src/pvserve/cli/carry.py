@@ -38,16 +38,19 @@ def planned_models(
         yield cluster, models.plan(spec, cluster, goals=goals, checksum=bool(flags.get("checksum")))
 
 
-def planned_or_saved(shared: Shared, flags: dict[str, Any]) -> Iterator[tuple[Cluster, Planned]]:
+def planned_or_saved(
+    shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] = models.GOALS
+) -> Iterator[tuple[Cluster, Planned]]:
     """As `planned_models`, or the saved plan where SOURCE is one.
 
     Raises UsageError when flags are given that a saved plan would ignore.
     """
     source = str(flags.get("source") or "")
     if not source.endswith(SAVED):
-        yield from planned_models(shared, flags)
+        yield from planned_models(shared, flags, goals=goals)
         return
-    ignored = [
+    ignored = ["no-load"] if goals != models.GOALS else []
+    ignored += [
         flag
         for flag in (*KEYS, "file", "values", "set", "checksum")
         if flag != "source" and flags.get({"set": "assignments"}.get(flag, flag))

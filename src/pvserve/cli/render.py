@@ -10,22 +10,23 @@ import click
 from pvserve.cli.options import Shared, cluster_options, spec_options
 
 # Of pvserve.render.FORMS, said again so that --help need not import it; a test compares them.
-FORMS = ("yaml", "kustomize")
+FORMS = ("yaml", "kustomize", "job")
 
 
 @click.command()
 @spec_options
 @click.option("--to", "form", type=click.Choice(FORMS), default="yaml", show_default=True, help="Form of the files.")
+@click.option("--no-load", is_flag=True, help="The model is on the claim: write what serves it, and no load.")
 @click.option("--dir", "directory", type=click.Path(file_okay=False), help="Write files here instead of stdout.")
 @cluster_options
-def command(shared: Shared, form: str, directory: str | None, **flags: Any) -> int:
+def command(shared: Shared, form: str, directory: str | None, no_load: bool, **flags: Any) -> int:
     """Write the objects of the plan as files for GitOps; byte for byte the same for the same plan."""
     from pvserve.cli.files import write_text
     from pvserve.errors import UsageError
 
     if form != "yaml" and directory is None and not shared.out.for_machines:
         raise UsageError("Usage", f"--to {form} writes several files", remedy=("add --dir DIRECTORY",))
-    files = _rendered(shared, form, flags)
+    files = _rendered(shared, form, flags, no_load=no_load)
     for name, text in files.items() if directory is not None else ():
         write_text(Path(directory or "", name), text)
     if directory is None:
@@ -36,15 +37,16 @@ def command(shared: Shared, form: str, directory: str | None, **flags: Any) -> i
     return 0
 
 
-def _rendered(shared: Shared, form: str, flags: dict[str, Any]) -> dict[str, str]:
+def _rendered(shared: Shared, form: str, flags: dict[str, Any], *, no_load: bool) -> dict[str, str]:
     """The files of all models; none is written before all are known."""
+    from pvserve.api import models
     from pvserve.apply.run import refuse
     from pvserve.cli.carry import planned_or_saved
     from pvserve.errors import UsageError
     from pvserve.render import render
 
     files: dict[str, str] = {}
-    for _, planned in planned_or_saved(shared, flags):
+    for _, planned in planned_or_saved(shared, flags, goals=models.GOALS - {"load"} if no_load else models.GOALS):
         refuse(planned.plan)
         made = render(planned.plan, form)
         twice = [name for name in made if files.get(name, made[name]) != made[name]]

@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from pvserve.errors import UsageError
 from pvserve.plan.steps import Plan
+from pvserve.render.job import job
 from pvserve.render.kustomize import kustomize
 from pvserve.render.manifests import manifests
 
 FORMS: dict[str, Callable[[Plan], dict[str, str]]] = {
     "yaml": manifests,
     "kustomize": kustomize,
+    "job": job,
 }
 
 __all__ = ["FORMS", "render"]

@@ -14,14 +14,19 @@ from pvserve.plan.steps import Load, NotDone, Plan, Prove, RetainVolume, WaitRea
 from pvserve.render.objects import patches_without_object
 
 
-def header(plan: Plan) -> str:
-    """Lines of YAML comment, ended by a newline; what comes from a cluster cannot break out of them."""
-    return "".join(f"# {_safe(line)}".rstrip() + "\n" for text in _lines(plan) for line in text.splitlines() or [""])
+def header(plan: Plan, loads: str = "") -> str:
+    """Lines of YAML comment, ended by a newline; what comes from a cluster cannot break out of them.
+
+    `loads` is what in the files loads the model, as "Job NAME"; "" where nothing does.
+    """
+    lines = _lines(plan, loads)
+    return "".join(f"# {_safe(line)}".rstrip() + "\n" for text in lines for line in text.splitlines() or [""])
 
 
 def load_command(step: Load, namespace: str) -> str:
     """The command that brings the bytes, ready to copy where the model directory is."""
-    words = ["pvserve", "load", f"./{PurePath(step.source).name}", f"pvc://{step.claim}/{step.path}", "-n", namespace]
+    source = step.source if step.source_claim else f"./{PurePath(step.source).name}"
+    words = ["pvserve", "load", source, f"pvc://{step.claim}/{step.path}", "-n", namespace]
     for flag, patterns in (("--include", step.include), ("--exclude", step.exclude)):
         words += [word for pattern in patterns for word in (flag, pattern)]
     if step.replace:
@@ -29,13 +34,13 @@ def load_command(step: Load, namespace: str) -> str:
     return shlex.join(words)
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def _lines(plan: Plan, loads: str) -> Iterator[str]:
     place = f"pvc://{plan.claim}/{plan.path}".rstrip("/")
     what = f"InferenceService {plan.service}, its model at {place}" if plan.service else f"model at {place}"
     yield f"Rendered by pvserve: {what}, in namespace {plan.namespace}."
     for step in plan.steps:
         if isinstance(step, Load):
-            yield from _load_lines(step, plan.namespace)
+            yield from _loads_lines(step, loads) if loads else _load_lines(step, plan.namespace)
     left_out = list(_left_out(plan))
     if left_out:
         yield "Not in here:"
@@ -47,14 +52,24 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def _load_lines(step: Load, namespace: str) -> Iterator[str]:
-    yield (
-        f"The model's {step.files} files ({step.bytes} bytes) are not in here: "
-        "they lie in a directory that the cluster cannot read."
-    )
-    yield "Where that directory is, once the claim is made:"
+    if step.source_claim:
+        yield f"The model's files are not in here: they lie at {step.source}. Once the claim is made:"
+    else:
+        yield (
+            f"The model's {step.files} files ({step.bytes} bytes) are not in here: "
+            "they lie in a directory that the cluster cannot read."
+        )
+        yield "Where that directory is, once the claim is made:"
     yield f"    {load_command(step, namespace)}"
     if step.manifest_digest:
         yield f"Manifest of the files: {step.manifest_digest}"
+
+
+def _loads_lines(step: Load, loads: str) -> Iterator[str]:
+    yield f"{loads} loads the model's files from {step.source}, without a client and without rights to the API server."
+    if step.manifest_digest:
+        yield f"It publishes nothing but {step.manifest_digest}."
+    yield "It notes nothing on the claim; the next pvserve load or deploy finds the model there, and does."
 
 
 def _left_out(plan: Plan) -> Iterator[NotDone]:

@@ -18,7 +18,7 @@ _BARE = ("pvserve", "pvserve.transfer")
 _HEAD = '''\
 """The load step of pvserve: loads a model onto a claim that this pod mounts, without a client.
 
-Written by pvserve from its own modules; Python 3.11 or newer, standard library only. See docs/load-step.md.
+Written by pvserve from its own modules; Python 3.11 or newer, standard library only. See docs/rendering.md.
 """
 
 import importlib.abc

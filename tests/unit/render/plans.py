@@ -114,3 +114,45 @@ def in_place() -> Plan:
 
 def not_allowed() -> NotDone:
     return NotDone("keep the volume", "you may not patch persistentvolumes", "kubectl patch pv x -p '{}'")
+
+
+POD_SPEC = {
+    "automountServiceAccountToken": False,
+    "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000},
+    "affinity": {"nodeAffinity": {}},
+    "containers": [
+        {
+            "name": "pvserve",
+            "image": "vllm:1",
+            "command": ["sh", "-c", "idle"],
+            "volumeMounts": [
+                {"name": "claim", "mountPath": "/claim", "readOnly": False},
+                {"name": "tmp", "mountPath": "/tmp"},
+                {"name": "source", "mountPath": "/source", "readOnly": True},
+            ],
+        }
+    ],
+    "volumes": [
+        {"name": "claim", "persistentVolumeClaim": {"claimName": "vllm-model-cache", "readOnly": False}},
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
+        {"name": "source", "persistentVolumeClaim": {"claimName": "workbench", "readOnly": True}},
+    ],
+}
+
+
+def copy_step() -> Load:
+    """A load whose model lies on a claim that the cluster can read."""
+    pod = {"metadata": {"generateName": "pvserve-load-", "labels": {**MANAGED, "pvserve.io/loader": "5e"}}}
+    return load(
+        source="pvc://workbench/models/granite",
+        source_claim="workbench",
+        source_path="models/granite",
+        exclude=("original/*",),
+        pod={**pod, "spec": POD_SPEC},
+    )
+
+
+def copying(*steps: Any, **fields: Any) -> Plan:
+    """A plan with such a load; `steps` beside it, or all that a plan has."""
+    rest = steps or tuple(item for item in whole().steps if not isinstance(item, Load))
+    return whole(**{"steps": (*rest, copy_step()), **fields})

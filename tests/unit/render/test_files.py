@@ -10,6 +10,7 @@ import yaml
 
 from pvserve.errors import Refused, UsageError
 from pvserve.facts.objects import ObjectKey
+from pvserve.plan.load_step import PROGRAM_KEY
 from pvserve.plan.steps import PatchObject, Plan
 from pvserve.render import FORMS, render
 
@@ -38,7 +39,7 @@ def test_objects_are_those_that_a_live_run_applies() -> None:
 
 @pytest.mark.parametrize("form", list(FORMS))
 def test_the_same_plan_gives_the_same_bytes(form: str) -> None:
-    assert render(plans.whole(), form) == render(copy.deepcopy(plans.whole()), form)
+    assert render(plans.copying(), form) == render(copy.deepcopy(plans.copying()), form)
 
 
 @pytest.mark.parametrize("form", list(FORMS))
@@ -46,7 +47,8 @@ def test_nothing_that_a_server_keeps_is_written(form: str) -> None:
     live = plans.service()
     live["metadata"] |= {**plans.SERVER_SIDE, "ownerReferences": [{"uid": "1"}]}
     live["status"] = {"conditions": [{"type": "Ready"}]}
-    text = "".join(render(plans.whole(steps=(plans.apply(live),)), form).values())
+    files = render(plans.copying(plans.apply(live)), form).values()
+    text = "".join(text for text in files if f"{PROGRAM_KEY}: |" not in text)  # the program may speak of anything
     for word in (*plans.SERVER_SIDE, "status", "ownerReferences", "conditions"):
         assert f"{word}:" not in text
 
@@ -103,7 +105,7 @@ def test_nothing_from_a_cluster_breaks_out_of_the_comment() -> None:
 @pytest.mark.parametrize("name", ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "db_password", "OPENAI_API_KEY"])
 @pytest.mark.parametrize("form", list(FORMS))
 def test_a_literal_secret_is_refused_and_not_shown(form: str, name: str) -> None:
-    plan = plans.whole(steps=(plans.apply(plans.runtime(**{name: "hush"})),))
+    plan = plans.copying(plans.apply(plans.runtime(**{name: "hush"})))
     with pytest.raises(Refused, match=name) as caught:
         render(plan, form)
     assert "hush" not in str(caught.value.as_dict())
@@ -148,7 +150,7 @@ def test_two_objects_of_a_kind_are_two_files() -> None:
 
 @pytest.mark.parametrize("form", list(FORMS))
 def test_file_names_stay_below_the_directory_they_are_written_to(form: str) -> None:
-    for name in render(plans.whole(), form):
+    for name in render(plans.copying(), form):
         assert not Path(name).is_absolute()
         assert ".." not in Path(name).parts
 

@@ -1,0 +1,67 @@
+"""The load step of a plan, for forms in which the cluster itself loads.
+
+Owns which loads a cluster can do without a client, and the objects that every such form needs beside its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pvserve.errors import Refused
+from pvserve.facts import Object, name
+from pvserve.plan.load_step import program_map
+from pvserve.plan.steps import Load, Plan
+from pvserve.render.header import load_command
+from pvserve.render.objects import objects_of
+from pvserve.transfer.program import step_source
+
+PREREQUISITES = ("StorageClass", "PersistentVolumeClaim")
+
+
+def find_load(plan: Plan) -> Load | None:
+    """The plan's load, None where the model is on the claim. Raises Refused where only this machine has the model."""
+    load = next((step for step in plan.steps if isinstance(step, Load)), None)
+    if load is not None and not load.source_claim:
+        raise Refused(
+            "SourceNotInCluster",
+            f"the model lies in {load.source}, a directory of this machine, and a load in the cluster cannot read it",
+            subject=load.source,
+            remedy=(
+                load_command(load, plan.namespace),
+                "then render again: what is on the claim is not loaded; or add --no-load for the serving objects alone",
+                "or name a model that the cluster can read: pvc://CLAIM/PATH of the same namespace",
+            ),
+        )
+    return load
+
+
+def load_of(plan: Plan, form: str) -> Load:
+    """As `find_load`, for a form that is nothing but the load. Raises Refused: also NothingToLoad."""
+    load = find_load(plan)
+    if load is None:
+        raise Refused(
+            "NothingToLoad",
+            f"pvc://{plan.claim}/{plan.path} needs no load, and --to {form} would hold nothing else",
+            remedy=("render the serving objects: --to yaml, kustomize, helm or argocd",),
+        )
+    return load
+
+
+def program(plan: Plan) -> dict[str, Any]:
+    """The ConfigMap with the load step's program."""
+    return program_map(plan.namespace, step_source())
+
+
+def program_file(plan: Plan) -> str:
+    """The name of the file that holds it; the same for all models of a namespace."""
+    return f"{name(program(plan))}.yaml"
+
+
+def before_load(plan: Plan) -> tuple[dict[str, Any], ...]:
+    """The objects that a load needs: the class and the claim, as far as the plan makes them."""
+    return tuple(obj for obj in objects_of(plan) if is_before_load(obj))
+
+
+def is_before_load(obj: Object) -> bool:
+    """Whether a load needs the object."""
+    return obj["kind"] in PREREQUISITES

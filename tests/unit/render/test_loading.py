@@ -1,0 +1,89 @@
+"""Forms in which the cluster loads the model itself."""
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+
+from pvserve.errors import Refused
+from pvserve.facts.objects import annotations_of
+from pvserve.plan.load_step import PROGRAM_KEY, step_job
+from pvserve.plan.steps import Load, Plan
+from pvserve.render import render
+from pvserve.transfer.program import step_source
+
+from . import plans
+
+LOADING = ("job",)
+
+
+def documents(plan: Plan, form: str) -> list[dict[str, Any]]:
+    return [found for text in render(plan, form).values() for found in yaml.safe_load_all(text)]
+
+
+def only(kind: str, plan: Plan, form: str = "job") -> dict[str, Any]:
+    (found,) = (item for item in documents(plan, form) if item["kind"] == kind)
+    return found
+
+
+@pytest.mark.parametrize("form", LOADING)
+def test_a_directory_of_this_machine_is_refused_with_the_remedy(form: str) -> None:
+    with pytest.raises(Refused, match="granite-7b-lab, a directory of this machine") as caught:
+        render(plans.whole(), form)
+    assert caught.value.reason == "SourceNotInCluster"
+    assert caught.value.remedy[0] == "pvserve load ./granite-7b-lab pvc://vllm-model-cache/granite-7b-lab -n llm"
+
+
+@pytest.mark.parametrize("form", LOADING)
+def test_a_model_that_is_there_needs_no_load(form: str) -> None:
+    steps = tuple(step for step in plans.whole().steps if not isinstance(step, Load))
+    with pytest.raises(Refused, match="needs no load"):
+        render(plans.whole(steps=steps), form)
+
+
+def test_a_job_comes_with_the_claim_and_its_class_and_the_program() -> None:
+    kinds = [item["kind"] for item in documents(plans.copying(), "job")]
+    assert kinds == ["ConfigMap", "StorageClass", "PersistentVolumeClaim", "Job"]
+    assert only("ConfigMap", plans.copying())["data"] == {PROGRAM_KEY: step_source()}
+
+
+def test_the_job_copies_from_claim_to_claim() -> None:
+    pod = only("Job", plans.copying())["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"] == ["python3", "-X", "utf8", "-I", "-S", "/pvserve/load.py"]
+    words = " ".join(container["args"])
+    assert "--from /source/models/granite --within /source --source-name pvc://workbench/models/granite" in words
+    assert "--to granite-7b-lab --mount /claim --claim vllm-model-cache --exclude original/*" in words
+    assert f"--expect sha256:{'e' * 64}" in words
+    mounted = {mount["mountPath"]: mount.get("readOnly", False) for mount in container["volumeMounts"]}
+    assert mounted == {"/claim": False, "/tmp": False, "/source": True, "/pvserve": True}
+    assert pod["automountServiceAccountToken"] is False
+    assert "affinity" not in pod  # a node by name
+
+
+def test_another_load_is_another_job_since_its_pod_cannot_be_changed() -> None:
+    (step,) = (step for step in plans.copying().steps if isinstance(step, Load))
+    name = step_job(step, "llm", "program")["metadata"]["name"]
+    assert step_job(copy.deepcopy(step), "llm", "program")["metadata"]["name"] == name
+    assert step_job(step, "llm", "other")["metadata"]["name"] != name
+
+
+def test_the_job_tries_again_only_where_that_can_help() -> None:
+    spec = only("Job", plans.copying())["spec"]
+    disrupted, final = spec["podFailurePolicy"]["rules"]
+    assert (disrupted["action"], final["action"]) == ("Ignore", "FailJob")
+    assert not {1, 5, 130, 137, 143} & set(final["onExitCodes"]["values"])
+    assert spec["template"]["spec"].get("restartPolicy", "Never") == "Never"
+    assert "ttlSecondsAfterFinished" not in spec
+
+
+def test_the_comment_says_what_loads() -> None:
+    text = "".join(render(plans.copying(), "job").values())
+    assert "# Job pvserve-load-" in text
+    assert "loads the model's files from pvc://workbench/models/granite, without a client" in text
+    assert "pvserve load" in "".join(render(plans.copying(), "yaml").values())
+
+
+def test_the_job_says_where_it_loads_to() -> None:
+    assert annotations_of(only("Job", plans.copying())) == {"pvserve.io/place": "pvc://vllm-model-cache/granite-7b-lab"}
