@@ -15,7 +15,17 @@ Owns the tree below and the public exit codes; knows nothing of Kubernetes, file
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
+
+# Of several models the most serious code is the command's: first what stopped the run, then what may have been left
+# half done, then what was kept, then what was not begun, then what is only said (docs/exit-codes.md).
+SERIOUS = (143, 130, 6, 1, 7, 5, 8, 4, 3, 2, 9, 10, 0)
+
+
+def most_serious(codes: Iterable[int]) -> int:
+    """The first of `codes` in the order of SERIOUS, 0 where there is none; a code that is not in it counts as 1."""
+    return min((code if code in SERIOUS else 1 for code in codes), key=SERIOUS.index, default=0)
 
 
 class PvserveError(Exception):

@@ -8,15 +8,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from pvserve.api.gathering import GOALS, gather
 from pvserve.api.planned import Planned, admitted
 from pvserve.apply.run import Applied, run
 from pvserve.cluster import Cluster
-from pvserve.cluster.reading import RUNTIME, SERVICE, read_facts
+from pvserve.cluster.reading import RUNTIME, SERVICE
 from pvserve.events import Listener, silent
 from pvserve.facts import Unknown
-from pvserve.model import Listing, check_weights, known_manifest, refusal
+from pvserve.model import Listing
 from pvserve.model import listing as list_directory
-from pvserve.plan import build, facts_query, rollback_plan
+from pvserve.plan import rollback_plan
 from pvserve.plan.edit_service import runtime_name
 from pvserve.plan.in_place import record_name
 from pvserve.plan.source import is_place
@@ -26,8 +27,6 @@ from pvserve.spec.model import ModelSpec
 from pvserve.verify.endpoint import Request
 from pvserve.verify.proof import Proof
 from pvserve.verify.run import Level, verify_place, verify_service
-
-GOALS = frozenset({"load", "serve"})
 
 
 @dataclass(frozen=True)
@@ -49,16 +48,8 @@ def plan(spec: ModelSpec, cluster: Cluster, *, goals: frozenset[str] = GOALS, ch
 
     `checksum` ignores the digest cache. Raises Refused for a model directory with broken weights.
     """
-    listing = known = None
-    if "load" in goals and spec.model and not is_place(spec.model):
-        listing = list_directory(spec.model, include=spec.include, exclude=spec.exclude)
-        broken = refusal(check_weights(listing))
-        if broken:
-            raise broken
-        known = known_manifest(listing, checksum=checksum)
-    facts = read_facts(cluster, facts_query(spec, goals, cluster.namespace))
-    made = build(spec, facts, listing, known, goals)
-    return admitted(made, cluster, listing)
+    gathered = gather(spec, cluster, goals=goals, checksum=checksum)
+    return admitted(gathered.made(), cluster, gathered.listing)
 
 
 def apply(

@@ -10,7 +10,7 @@ from pvserve.errors import Refused, StalePlan, Temporary
 from pvserve.facts import Object, Unknown
 from pvserve.plan.copies import content_digest
 from pvserve.plan.diff import at
-from pvserve.plan.steps import ApplyObject, Assumed, PatchObject, RetainVolume
+from pvserve.plan.steps import SOME, ApplyObject, Assumed, PatchObject, RetainVolume
 
 
 def apply_object(cluster: Cluster, step: ApplyObject) -> Object:
@@ -64,6 +64,8 @@ def check_assumed(cluster: Cluster, assumed: tuple[Assumed, ...]) -> None:
         if isinstance(now, Unknown):
             continue  # what could not be read at planning time either was not assumed
         uid = "" if now is None else str(now["metadata"]["uid"])
+        if item.uid == SOME and uid:
+            continue
         if uid != item.uid or (now is not None and item.content and content_digest(now) != item.content):
             raise StalePlan(
                 "PlanIsStale",

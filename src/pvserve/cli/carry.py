@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pvserve.api import models
+from pvserve.api.gathering import GOALS
+from pvserve.api.many import Member, plan_many, saved_members
 from pvserve.api.planned import Planned
 from pvserve.apply.run import refuse
 from pvserve.cli.files import read_text
@@ -19,8 +21,8 @@ from pvserve.cli.options import Shared, confirm
 from pvserve.cli.specs import KEYS, specs
 from pvserve.cluster import Cluster
 from pvserve.errors import UsageError
-from pvserve.plan import plan_from_json, plan_to_json
-from pvserve.plan.steps import Load, Plan
+from pvserve.plan import plan_to_json, plans_from_json
+from pvserve.plan.steps import Plan
 from pvserve.show.plan import plan_text
 from pvserve.show.proof import proof_text
 from pvserve.show.words import colours
@@ -30,26 +32,41 @@ SAVED = ".json"
 
 
 def planned_models(
-    shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] = models.GOALS
+    shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] = GOALS
 ) -> Iterator[tuple[Cluster, Planned]]:
-    """A plan for each model that the flags and files name."""
+    """A plan for each model that the flags name, for commands of one model."""
     for spec in specs(flags, namespace=shared.namespace):
         cluster = shared.connect(spec.namespace)
         yield cluster, models.plan(spec, cluster, goals=goals, checksum=bool(flags.get("checksum")))
 
 
-def planned_or_saved(
-    shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] = models.GOALS
-) -> Iterator[tuple[Cluster, Planned]]:
-    """As `planned_models`, or the saved plan where SOURCE is one.
+def members_of(shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] = GOALS) -> tuple[Member, ...]:
+    """A plan for each model that the flags and files name, or the saved plans where SOURCE is a file of them.
 
-    Raises UsageError when flags are given that a saved plan would ignore.
+    What is wrong with one model alone raises; of several, each says what is wrong with it. Raises UsageError when
+    flags are given that a saved plan would ignore.
     """
     source = str(flags.get("source") or "")
-    if not source.endswith(SAVED):
-        yield from planned_models(shared, flags, goals=goals)
-        return
-    ignored = ["no-load"] if goals != models.GOALS else []
+    if source.endswith(SAVED):
+        _check_ignored(shared, flags, source, goals)
+        plans = plans_from_json(read_text(source), source)
+        members = saved_members(plans, shared.connect(plans[0].namespace))
+    else:
+        found = specs(flags, namespace=shared.namespace)
+        checksum = bool(flags.get("checksum"))
+        if len(found) == 1:
+            cluster = shared.connect(found[0].namespace)
+            planned = models.plan(found[0], cluster, goals=goals, checksum=checksum)
+            return (Member(found[0].name, cluster, found[0].claim.name, planned, spec=found[0], goals=goals),)
+        members = plan_many(found, shared.connect(), goals=goals, checksum=checksum)
+    failures = {(error.reason, error.message) for member in members if (error := member.failure)}
+    if len(failures) == 1 and all(member.failure for member in members):  # as when the cluster cannot be reached
+        raise members[0].failure or AssertionError
+    return members
+
+
+def _check_ignored(shared: Shared, flags: dict[str, Any], source: str, goals: frozenset[str]) -> None:
+    ignored = ["no-load"] if goals != GOALS else []
     ignored += [
         flag
         for flag in (*KEYS, "file", "values", "set", "checksum")
@@ -62,9 +79,6 @@ def planned_or_saved(
             f"{source} is a saved plan, which says all: {words} would be ignored",
             remedy=("leave the flags out, or make the plan again with them: pvserve plan … --out " + source,),
         )
-    plan = plan_from_json(read_text(source), source)
-    load = next((step for step in plan.steps if isinstance(step, Load)), None)
-    yield shared.connect(plan.namespace), Planned(plan, models.listing_of(load) if load else None)
 
 
 def show_plan(shared: Shared, plan: Plan, kind: str = "result") -> None:
@@ -94,6 +108,11 @@ def carry_out(
 
 def _show_outcome(shared: Shared, plan: Plan, outcome: models.Outcome) -> None:
     """What was done and proven, as one result."""
+    shared.print(*outcome_forms(plan, outcome))
+
+
+def outcome_forms(plan: Plan, outcome: models.Outcome) -> tuple[dict[str, Any], str]:
+    """What was done and proven, for machines and for people."""
     value: dict[str, Any] = {"done": list(outcome.applied.done)}
     text = "done\n" if outcome.applied.done else "nothing to change\n"
     if outcome.applied.loaded is not None:
@@ -106,4 +125,4 @@ def _show_outcome(shared: Shared, plan: Plan, outcome: models.Outcome) -> None:
     if plan.afterwards:
         value["next"] = list(plan.afterwards)
         text += "".join(f"next: {command}\n" for command in plan.afterwards)
-    shared.print(value, text)
+    return value, text

@@ -23,20 +23,24 @@ def command(shared: Shared, out: str | None, detailed_exitcode: bool, **flags: A
     SOURCE is a model directory, or a plan.json that `--out` wrote.
     """
     from pvserve.apply.run import refuse
-    from pvserve.cli.carry import SAVED, planned_or_saved, show_plan
+    from pvserve.cli.carry import SAVED, members_of, show_plan
     from pvserve.cli.files import write_text
+    from pvserve.cli.many import show_plans, summary_of_plans
     from pvserve.errors import UsageError
-    from pvserve.plan import plan_to_json
+    from pvserve.plan import plans_to_json
 
     if out and not out.endswith(SAVED):
         raise UsageError("Usage", f"--out {out}: a saved plan is known by its name", remedy=(f"--out {out}{SAVED}",))
-    models = list(planned_or_saved(shared, flags))
-    if out and len(models) != 1:
-        raise UsageError("Usage", f"--out takes one model, the file has {len(models)}")
-    for _, planned in models:
-        show_plan(shared, planned.plan)
-        refuse(planned.plan)
-        if out:
-            write_text(Path(out), plan_to_json(planned.plan))
-    pending = any(planned.plan.changes_pending for _, planned in models)
-    return PENDING_EXIT if pending and detailed_exitcode else 0
+    members = members_of(shared, flags)
+    plans = [member.planned.plan for member in members if member.planned]
+    pending_exit = PENDING_EXIT if detailed_exitcode else 0
+    if len(members) == 1 and plans:
+        show_plan(shared, plans[0])
+        refuse(plans[0])
+        code = pending_exit if plans[0].changes_pending else 0
+    else:
+        show_plans(shared, members)
+        code = summary_of_plans(shared, members, pending_exit)
+    if out and not any(member.error for member in members):  # all of them or none: they belong together
+        write_text(Path(out), plans_to_json(plans))
+    return code

@@ -39,16 +39,16 @@ def command(shared: Shared, form: str, directory: str | None, no_load: bool, **f
 
 def _rendered(shared: Shared, form: str, flags: dict[str, Any], *, no_load: bool) -> dict[str, str]:
     """The files of all models; none is written before all are known."""
-    from pvserve.api import models
-    from pvserve.apply.run import refuse
-    from pvserve.cli.carry import planned_or_saved
+    from pvserve.api.gathering import GOALS
+    from pvserve.cli.carry import members_of
     from pvserve.errors import UsageError
     from pvserve.render import render
 
     files: dict[str, str] = {}
-    for _, planned in planned_or_saved(shared, flags, goals=models.GOALS - {"load"} if no_load else models.GOALS):
-        refuse(planned.plan)
-        made = render(planned.plan, form)
+    for member in members_of(shared, flags, goals=GOALS - {"load"} if no_load else GOALS):
+        if member.error or member.planned is None:
+            raise member.error or AssertionError
+        made = render(member.planned.plan, form)
         twice = [name for name in made if files.get(name, made[name]) != made[name]]
         if twice:
             raise UsageError(

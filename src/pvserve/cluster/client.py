@@ -5,9 +5,10 @@ Owns `Cluster`, through which all other rooms reach Kubernetes. Must not decide 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from pvserve.cluster import exec as execution
 from pvserve.cluster import kserve
@@ -57,6 +58,12 @@ class Cluster:
         """
         transport = Transport(logging_in(kubeconfig, context, as_user, api_client), request_timeout)
         return cls(transport, namespace or transport.login.namespace)
+
+    def within(self, namespace: str) -> Self:
+        """The same cluster and login with another namespace as the one that is meant."""
+        other = copy.copy(self)
+        other.namespace = namespace
+        return other
 
     def version(self) -> str:
         """The server's version, as v1.34.4."""

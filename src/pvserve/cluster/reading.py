@@ -6,7 +6,7 @@ Owns which objects are asked for, and that "not allowed to look" becomes `Unknow
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from pvserve.cluster.client import Cluster
@@ -49,46 +49,54 @@ T = TypeVar("T")
 Found = Object | Unknown | None
 
 
-def read_facts(cluster: Cluster, query: FactsQuery) -> Facts:
+def read_facts(cluster: Cluster, query: FactsQuery, pool: Executor | None = None) -> Facts:
     """One reading of the cluster; several requests at a time, about as many as `query` has names and rights.
 
+    `pool` makes the requests, where several readings share one.
     Raises Temporary when the cluster cannot be reached, NotAllowed("NotLoggedIn") when it does not know us.
     """
-    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="read") as pool:
-        first = _First(cluster, query, pool)
-        origin, service, claim = first.origin.result(), first.service.result(), first.claim.result()
-        classes = first.classes.result()
-        start = origin if query.origin else service
-        origin_runtime = pool.submit(_origin_runtime, cluster, query, origin)
-        connection = pool.submit(_connection, cluster, start)
-        pods = pool.submit(_runtime_pods, cluster, origin)
-        knative = pool.submit(knative_claims, cluster, start if isinstance(start, dict) else None)
-        claimed = pool.submit(_claim, cluster, query, query.claim, claim, classes)
-        source = pool.submit(_source, cluster, query, first.source.result(), classes)
-        runtime, template = origin_runtime.result()
-        return Facts(
-            server_version=first.version.result(),
-            namespace=NamespaceFacts(query.namespace, first.namespace.result()),
-            kserve=first.kserve.result(),
-            claim=claimed.result(),
-            source=source.result(),
-            storage_classes=classes,
-            origin_service=origin,
-            origin_runtime=runtime,
-            runtime_template=template,
-            service=service,
-            runtime=first.runtime.result(),
-            connection=connection.result(),
-            knative_claims=knative.result(),
-            runtime_pods=pods.result(),
-            rights={right: asked.result() for right, asked in first.rights.items()},
-        )
+    if pool is None:
+        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="read") as own:
+            return read_facts(cluster, query, own)
+    return _read(cluster, query, pool)
+
+
+def _read(cluster: Cluster, query: FactsQuery, pool: Executor) -> Facts:
+    """First what can be asked at once, then what depends on it; only this thread waits, none of the pool's."""
+    first = _First(cluster, query, pool)
+    origin, service, claim = first.origin.result(), first.service.result(), first.claim.result()
+    classes = first.classes.result()
+    start = origin if query.origin else service
+    origin_runtime = pool.submit(_origin_runtime, cluster, query, origin)
+    connection = pool.submit(_connection, cluster, start)
+    pods = pool.submit(_runtime_pods, cluster, origin)
+    knative = pool.submit(knative_claims, cluster, start if isinstance(start, dict) else None)
+    claimed = pool.submit(_claim, cluster, query, query.claim, claim, classes)
+    source = pool.submit(_source, cluster, query, first.source.result(), classes)
+    runtime, template = origin_runtime.result()
+    return Facts(
+        server_version=first.version.result(),
+        namespace=NamespaceFacts(query.namespace, first.namespace.result()),
+        kserve=first.kserve.result(),
+        claim=claimed.result(),
+        source=source.result(),
+        storage_classes=classes,
+        origin_service=origin,
+        origin_runtime=runtime,
+        runtime_template=template,
+        service=service,
+        runtime=first.runtime.result(),
+        connection=connection.result(),
+        knative_claims=knative.result(),
+        runtime_pods=pods.result(),
+        rights={right: asked.result() for right, asked in first.rights.items()},
+    )
 
 
 class _First:
     """What can be asked at once; the rest depends on the answers."""
 
-    def __init__(self, cluster: Cluster, query: FactsQuery, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, cluster: Cluster, query: FactsQuery, pool: Executor) -> None:
         def find(kind: tuple[str, str], wanted: str, where: str) -> Future[Found]:
             return pool.submit(_find, cluster, kind, wanted, where)
 

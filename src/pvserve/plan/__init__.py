@@ -7,7 +7,16 @@ from pvserve.plan.admission import with_admission
 from pvserve.plan.build import build
 from pvserve.plan.in_place import rollback_plan
 from pvserve.plan.query import facts_query
-from pvserve.plan.saved import plan_from_json, plan_to_json
+from pvserve.plan.saved import plan_to_json, plans_from_json, plans_to_json
 from pvserve.plan.steps import Plan
 
-__all__ = ["Plan", "build", "facts_query", "plan_from_json", "plan_to_json", "rollback_plan", "with_admission"]
+__all__ = [
+    "Plan",
+    "build",
+    "facts_query",
+    "plan_to_json",
+    "plans_from_json",
+    "plans_to_json",
+    "rollback_plan",
+    "with_admission",
+]

@@ -6,6 +6,7 @@ Owns the order of the parts and what stops a plan as a whole. Pure.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from pvserve.facts import Facts, Unknown
 from pvserve.model import Listing, Manifest
@@ -15,7 +16,7 @@ from pvserve.plan.query import uses_of
 from pvserve.plan.retain import Keeping
 from pvserve.plan.rights import required, role_text
 from pvserve.plan.serving import serve_part
-from pvserve.plan.source import Source, is_place, of_directory, of_place
+from pvserve.plan.source import Content, Source, is_place, of_directory, of_place
 from pvserve.plan.steps import Load, NotDone, Plan, Refusal
 from pvserve.plan.volume import claim_part
 from pvserve.spec.model import ModelSpec
@@ -23,18 +24,25 @@ from pvserve.spec.place import Place
 
 
 def build(
-    spec: ModelSpec, facts: Facts, listing: Listing | None, content: Manifest | None, goals: Collection[str]
+    spec: ModelSpec,
+    facts: Facts,
+    listing: Listing | None,
+    content: Manifest | None,
+    goals: Collection[str],
+    beside: Content = (0, 0),
 ) -> Plan:
     """What is to be done so that the cluster is as the spec says.
 
     `listing` is the model directory (None: the model lies on the claim), `content` its manifest where that is known
-    without reading every byte, `goals` what the command is for: "load", "serve", or both. Nothing is raised: what
-    cannot be done is in `refusals`, what is left out in `not_done`.
+    without reading every byte, `goals` what the command is for: "load", "serve", or both; `beside` what other models
+    of the run bring to the same claim. Nothing is raised: what cannot be done is in `refusals`, what is left out in
+    `not_done`.
     """
     part = _namespace(facts)
     path = spec.destination or ""
     if not part.refusals:
-        whole = _whole(spec, facts, listing, content, goals, path)
+        source = _source(spec, facts, listing, content) if "load" in goals else None
+        whole = _whole(spec, facts, source and replace(source, beside=beside), goals, path)
         # First: what could not be read for want of a right is refused for reasons that only follow from it.
         part = part + _rights(spec, facts, goals, bool(whole.steps or whole.refusals)) + whole
     return Plan(
@@ -61,15 +69,7 @@ def _namespace(facts: Facts) -> Part:
     return Part()
 
 
-def _whole(
-    spec: ModelSpec,
-    facts: Facts,
-    listing: Listing | None,
-    content: Manifest | None,
-    goals: Collection[str],
-    path: str,
-) -> Part:
-    source = _source(spec, facts, listing, content) if "load" in goals else None
+def _whole(spec: ModelSpec, facts: Facts, source: Source | None, goals: Collection[str], path: str) -> Part:
     keeping: Keeping = claim_part(spec, facts, source)
     if keeping.before.refusals:
         return keeping.before

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pvserve.facts import Object, Unknown
 from pvserve.facts.objects import ObjectKey
 from pvserve.plan.copies import content_digest
-from pvserve.plan.steps import Assumed, NotDone, Refusal, Step
+from pvserve.plan.steps import SOME, Assumed, NotDone, Refusal, Step
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,6 @@ def assume(found: Object | Unknown | None, key: ObjectKey, *, whole: bool) -> Pa
         return Part()
     if found is None:
         return Part(assumed=(Assumed(key),))
+    if "uid" not in found["metadata"]:  # not from the cluster: `plan.ahead`
+        return Part(assumed=(Assumed(key, SOME),))
     return Part(assumed=(Assumed(key, str(found["metadata"].get("uid", "")), content_digest(found) if whole else ""),))

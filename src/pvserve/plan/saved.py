@@ -6,6 +6,7 @@ Owns the form of that file. Reads and writes none.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any, get_args
 
@@ -25,16 +26,35 @@ def plan_to_json(plan: Plan) -> str:
     return json.dumps({"pvservePlan": VERSION, **rest, "steps": steps}, indent=1) + "\n"
 
 
-def plan_from_json(text: str, file: str) -> Plan:
-    """The plan that `plan_to_json` wrote; `file` is named in errors.
+def plans_to_json(plans: Sequence[Plan]) -> str:
+    """Several plans of one run as one JSON object; one plan as `plan_to_json` writes it."""
+    if len(plans) == 1:
+        return plan_to_json(plans[0])
+    values = [json.loads(plan_to_json(plan)) for plan in plans]
+    return json.dumps({"pvservePlans": VERSION, "plans": values}, indent=1) + "\n"
+
+
+def plans_from_json(text: str, file: str) -> tuple[Plan, ...]:
+    """The plans that `plans_to_json` or `plan_to_json` wrote; `file` is named in errors.
 
     Raises:
         UsageError: `NoPlan`, when it is something else, or of another version.
     """
+    try:
+        value: Any = json.loads(text)
+        if isinstance(value, dict) and "pvservePlans" in value:
+            if value["pvservePlans"] != VERSION:
+                raise _no_plan(file, f"it is of version {value['pvservePlans']}, and this pvserve knows {VERSION}")
+            return tuple(_plan(item, file) for item in value["plans"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_plan(file, str(error).splitlines()[0] if str(error) else type(error).__name__) from None
+    return (_plan(value, file),)
+
+
+def _plan(value: dict[str, Any], file: str) -> Plan:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        value: dict[str, Any] = json.loads(text)
         version = value.pop("pvservePlan")
         if version != VERSION:
             raise _no_plan(file, f"it is of version {version}, and this pvserve knows {VERSION}")

@@ -15,6 +15,7 @@ from pvserve.spec.place import SCHEME, Place, parse_place
 from pvserve.spec.quantity import parse_quantity
 
 LEFT_OUT_SHOWN = 5
+Content = tuple[int, int]  # bytes and files
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Source:
     notes: tuple[str, ...] = ()
     place: Place | None = None
     at_most: bool = False  # `bytes` is only a bound: nobody has counted
+    beside: Content = (0, 0)  # what other models of the same run bring to the same claim
 
 
 def of_directory(listing: Listing, content: Manifest | None) -> Source:

@@ -12,6 +12,7 @@ from pvserve.facts import Object, Right
 from pvserve.facts.objects import ObjectKey
 
 Op = Literal["add", "remove", "change"]
+SOME = "some"  # uid of an assumed object that a plan before this one makes: it must be there, whichever it is
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Change:
 class Assumed:
     """What the plan was made for: applied only while it still holds.
 
-    `uid` "" means absent; `content` is `copies.content_digest`, or "" where only the identity counts.
+    `uid` "" means absent, SOME that any will do; `content` is `copies.content_digest`, or "" where only the identity
+    counts.
     """
 
     object: ObjectKey

@@ -62,9 +62,9 @@ def _existing(spec: ModelSpec, namespace: str, claim: ClaimFacts, live: Object, 
         return Keeping(bad)
     modes = access_modes(live)
     capacity = ((live.get("status") or {}).get("capacity") or live["spec"]["resources"]["requests"])["storage"]
-    words = (
-        f"claim {claim.name}: {capacity}, class {live['spec'].get('storageClassName') or 'none'}, {', '.join(modes)}"
-    )
+    made = "" if "uid" in live["metadata"] else ", made by a model before this one"
+    of = live["spec"].get("storageClassName") or "none"
+    words = f"claim {claim.name}: {capacity}, class {of}, {', '.join(modes)}{made}"
     part = Part(unchanged=(words,), notes=tuple(_asked_otherwise(spec, live, modes)))
     return Keeping(part + assume(live, _key(spec, namespace), whole=False))
 
@@ -146,12 +146,14 @@ def _new(spec: ModelSpec, facts: Facts, source: Source) -> Keeping:
     mode, mode_why = access_mode(chosen)
     if spec.claim.access_mode:
         mode, mode_why = spec.claim.access_mode, "it was asked for"
-    size, content = spec.claim.size, (source.bytes, source.files)
+    size, content = spec.claim.size, (source.bytes + source.beside[0], source.files + source.beside[1])
     if size and not source.at_most and not fits(*content, parse_quantity(size)):
         needed = claim_size(*content)
-        message = f"a claim of {size} cannot hold the model's {content[0]} bytes: {needed} would do"
+        whose = "the bytes of this run's models on it" if source.beside[0] else "the model's bytes"
+        message = f"a claim of {size} cannot hold {whose}, {content[0]}: {needed} would do"
         return Keeping(refused("ClaimTooSmall", message, f"--size {needed}, or leave --size out"))
-    size_why = "as asked for" if size else f"{content[0]} bytes and headroom"
+    others = " of this run's models on it" if source.beside[0] else ""
+    size_why = "as asked for" if size else f"{content[0]} bytes{others} and headroom"
     claim = new_claim(spec.claim.name, namespace, keeping.storage_class, mode, size or claim_size(*content))
     step = ApplyObject(
         "claim",

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import IO
+from typing import IO, Any
 
 from pvserve.events import Event, Listener, Note, StepState, Transfer
 from pvserve.show.words import clean, duration, redraws, size
@@ -92,8 +92,12 @@ class JsonLines:
         self._stream = stream
 
     def __call__(self, event: Event) -> None:
-        kind = {StepState: "step", Transfer: "transfer", Note: "note"}[type(event)]
-        _write(self._stream, json.dumps({"type": kind, **asdict(event)}) + "\n")
+        _write(self._stream, json.dumps(event_of(event)) + "\n")
+
+
+def event_of(event: Event) -> dict[str, Any]:
+    """The event with its type, for machines."""
+    return {"type": {StepState: "step", Transfer: "transfer", Note: "note"}[type(event)], **asdict(event)}
 
 
 def _write(stream: IO[str], text: str) -> None:

@@ -8,9 +8,13 @@ import pytest
 import yaml
 
 from pvserve.api import models
+from pvserve.api.gathering import GOALS
+from pvserve.api.many import Member
 from pvserve.api.planned import Planned
 from pvserve.apply.run import Applied
+from pvserve.cli import carry
 from pvserve.cli import render as offered
+from pvserve.errors import NotAllowed, PvserveError, Refused, Temporary
 from pvserve.plan.steps import ApplyObject, Plan, Prove, Refusal
 from pvserve.render import FORMS
 from pvserve.spec import ModelSpec
@@ -46,14 +50,26 @@ class Kept:
         self.specs: list[ModelSpec] = []
         self.goals: list[frozenset[str]] = []
         self.applied: list[Plan] = []
+        self.broken: dict[str, PvserveError] = {}  # models that cannot be planned
+        self.failing: dict[str, PvserveError] = {}  # models that cannot be carried out
 
-    def make(self, spec: ModelSpec, _cluster: Any, *, goals: frozenset[str], checksum: bool) -> Planned:
+    def make(self, spec: ModelSpec, _cluster: Any, *, goals: frozenset[str] = GOALS, checksum: bool = False) -> Planned:
         self.specs.append(spec)
         self.goals.append(goals)
         return Planned(replace(self.plan, service=spec.name), None)
 
+    def make_many(self, specs: list[ModelSpec], cluster: Any, **given: Any) -> tuple[Member, ...]:
+        return tuple(
+            Member(spec.name, cluster, spec.claim.name, failure=self.broken[spec.name], spec=spec)
+            if spec.name in self.broken
+            else Member(spec.name, cluster, spec.claim.name, self.make(spec, cluster, **given), spec=spec)
+            for spec in specs
+        )
+
     def apply(self, planned: Planned, _cluster: Any, **_given: Any) -> models.Outcome:
         self.applied.append(planned.plan)
+        if planned.plan.service in self.failing:
+            raise self.failing[planned.plan.service]
         return models.Outcome(planned.plan, Applied(("claim",)), self.proof)
 
 
@@ -62,6 +78,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Kept:
     below = Kept()
     monkeypatch.setattr(models, "plan", below.make)
     monkeypatch.setattr(models, "apply", below.apply)
+    monkeypatch.setattr(carry, "plan_many", below.make_many)
     return below
 
 
@@ -214,16 +231,66 @@ ONE = "model: ./granite\nname: {}\nfrom: granite\nclaim: "
 TWO = f"{ONE}one\n---\n{ONE}two\n"
 
 
-def test_several_models_of_a_file_are_carried_out_one_after_the_other(run: Run, kept: Kept) -> None:
+def test_several_models_are_planned_first_then_carried_out_each_with_its_result(run: Run, kept: Kept) -> None:
     said = run("deploy", "-f", "-", "-y", "-o", "json", stdin=TWO.format("a", "b"))
-    assert [item["type"] for item in said.objects] == ["plan", "result"] * 2
+    assert said.code == 0
+    assert [item["type"] for item in said.objects] == ["plan", "plan", "result", "result", "summary"]
+    assert [item["model"] for item in said.objects[:2]] == ["a", "b"]
+    assert {plan.service for plan in kept.applied} == {"a", "b"}
+    assert [row["state"] for row in said.objects[-1]["models"]] == ["ok", "ok"]
+
+
+def test_one_model_s_failure_stops_no_other_and_the_exit_code_is_the_most_serious(run: Run, kept: Kept) -> None:
+    three = TWO.format("a", "b") + f"---\n{ONE.format('c')}three\n"
+    kept.broken["a"] = Refused("GgufDamaged", "m.gguf is cut off")
+    kept.failing["b"] = Temporary("Unreachable", "the cluster does not answer")
+    said = run("deploy", "-f", "-", "-y", stdin=three)
+    assert said.code == 5
+    assert [plan.service for plan in kept.applied] == ["b", "c"]
+    assert "m.gguf is cut off" in said.err
+    assert "b: error (Unreachable)" in said.err
+    assert said.out.splitlines()[-4:] == [
+        "3 models: 2 failed, 1 ok",
+        "  a  failed  (GgufDamaged) m.gguf is cut off",
+        "  b  failed  (Unreachable) the cluster does not answer",
+        "  c  ok      changed, proven",
+    ]
+
+
+def test_one_error_that_all_models_have_is_said_once(run: Run, kept: Kept) -> None:
+    kept.broken = {name: NotAllowed("NotLoggedIn", "nobody is logged in") for name in ("a", "b")}
+    said = run("plan", "-f", "-", stdin=TWO.format("a", "b"))
+    assert (said.code, said.out) == (4, "")
+    assert said.err.count("nobody is logged in") == 1
+
+
+def test_plans_of_several_models_stand_under_their_names_with_a_line_each_at_the_end(run: Run, kept: Kept) -> None:
+    said = run("plan", "-f", "-", "--detailed-exitcode", stdin=TWO.format("a", "b"))
+    assert said.code == 9
+    assert "== a (namespace llm)" in said.out
+    assert said.out.splitlines()[-3:] == ["2 models: 2 pending", "  a  pending  1 steps", "  b  pending  1 steps"]
+
+
+def test_several_plans_are_saved_in_one_file_and_carried_out_as_they_were_shown(run: Run, kept: Kept) -> None:
+    assert run("plan", "-f", "-", "--out", "plan.json", stdin=TWO.format("a", "b")).code == 0
+    kept.specs.clear()
+    assert run("deploy", "plan.json", "-y", "--parallel", "1").code == 0
     assert [plan.service for plan in kept.applied] == ["a", "b"]
+    assert kept.specs == []
 
 
-def test_one_plan_file_is_for_one_model(run: Run, kept: Kept) -> None:
-    said = run("plan", "-f", "-", "--out", "plan.json", stdin=TWO.format("a", "b"))
+def test_plans_are_saved_all_or_none(run: Run, kept: Kept, place: Path) -> None:
+    kept.broken["b"] = Refused("GgufDamaged", "m.gguf is cut off")
+    assert run("plan", "-f", "-", "--out", "plan.json", stdin=TWO.format("a", "b")).code == 3
+    assert not (place / "plan.json").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '{"pvservePlans": 9, "plans": []}', '{"pvservePlans": 1}', "{"])
+def test_what_is_no_saved_plan_is_said_so(run: Run, kept: Kept, place: Path, text: str) -> None:
+    (place / "plan.json").write_text(text)
+    said = run("deploy", "plan.json", "-y")
     assert said.code == 2
-    assert "--out takes one model" in said.err
+    assert "plan.json is no plan that pvserve wrote" in said.err
 
 
 def test_render_writes_to_stdout_what_can_be_applied(run: Run, kept: Kept) -> None:
@@ -252,7 +319,7 @@ def test_render_does_not_let_one_model_overwrite_another(
     def make(*_args: Any, **_given: Any) -> Planned:
         return Planned(replace(MAKES, steps=(ApplyObject("claim", "make", claim(next(sizes))),)), None)
 
-    monkeypatch.setattr(models, "plan", make)
+    monkeypatch.setattr(kept, "make", make)
     said = run("render", "-f", "-", "--dir", "out", stdin=TWO.format("a", "b"))
     assert said.code == 2
     assert "two models would be written to granite-pvc.yaml" in said.err

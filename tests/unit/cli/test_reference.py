@@ -60,6 +60,12 @@ def test_exit_codes_are_documented_and_no_others() -> None:
     assert documented == {kind.exit_code for kind in kinds} | of_proofs | {PENDING_EXIT, TERMINATED_EXIT}
 
 
+def test_the_order_of_seriousness_is_documented_as_it_is_and_holds_every_code() -> None:
+    text = (DOCS / "exit-codes.md").read_text(encoding="utf-8")
+    assert ", ".join(map(str, errors.SERIOUS)) in text
+    assert set(errors.SERIOUS) == {int(row[0]) for row in rows("exit-codes.md", 3)}
+
+
 def test_the_public_names_are_sorted_and_each_can_be_had() -> None:
     assert len(set(pvserve.__all__)) == len(pvserve.__all__)
     plain = [name for name in pvserve.__all__ if name != "__version__"]

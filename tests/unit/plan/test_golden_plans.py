@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pvserve.plan import build, plan_from_json, plan_to_json
+from pvserve.plan import build, plan_to_json, plans_from_json
 from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan
 from pvserve.render.scalars import dump
 from pvserve.show.plan import plan_text
@@ -48,7 +48,7 @@ def test_plan_is_the_golden_one(file: Any, request: pytest.FixtureRequest) -> No
 def test_plan_survives_its_file(file: Any) -> None:
     plan = planned(file)
     text = plan_to_json(plan)
-    again = plan_from_json(text, "plan.json")
+    (again,) = plans_from_json(text, "plan.json")
     assert plan_to_json(again) == text
     assert written(again) == written(plan)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pvserve.facts import NamespaceFacts, Object, Right, Unknown, Users, VolumeFacts
 from pvserve.plan.lifecycle import adopt_plan, release_plan, resize_plan, retain_plan, undo_retain_plan
-from pvserve.plan.saved import plan_from_json, plan_to_json
+from pvserve.plan.saved import plan_to_json, plans_from_json
 from pvserve.plan.steps import ApplyObject, PatchObject, Plan
 
 MODELS = '{"granite": {"manifest": "sha256:1"}}'
@@ -103,7 +103,7 @@ def test_retain_notes_the_policy_it_replaces_and_the_models() -> None:
         "metadata": {"annotations": {"pvserve.io/reclaim-policy-before": "Delete", "pvserve.io/models": MODELS}},
         "spec": {"persistentVolumeReclaimPolicy": "Retain"},
     }
-    assert plan_from_json(plan_to_json(plan), "plan.json") == plan
+    assert plans_from_json(plan_to_json(plan), "plan.json") == (plan,)
 
 
 def test_retain_of_what_is_retained_changes_nothing() -> None:

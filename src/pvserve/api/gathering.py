@@ -1,0 +1,63 @@
+"""What one plan is made from, read: the model directory and the cluster.
+
+Owns the reading of both. Must not decide: `plan` does.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from pvserve.cluster import Cluster
+from pvserve.cluster.reading import read_facts
+from pvserve.facts import Facts
+from pvserve.model import Listing, Manifest, check_weights, known_manifest, refusal
+from pvserve.model import listing as list_directory
+from pvserve.plan import Plan, build, facts_query
+from pvserve.plan.source import Content, is_place
+from pvserve.spec.model import ModelSpec
+
+GOALS = frozenset({"load", "serve"})
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A spec, what the cluster is, and the model directory with its manifest where that is known."""
+
+    spec: ModelSpec
+    goals: frozenset[str]
+    facts: Facts
+    listing: Listing | None
+    content: Manifest | None
+
+    def made(self, facts: Facts | None = None, beside: Content = (0, 0)) -> Plan:
+        """The plan; for other `facts`, where plans before it change them."""
+        return build(self.spec, facts or self.facts, self.listing, self.content, self.goals, beside)
+
+    @property
+    def brings(self) -> Content:
+        """Bytes and files of the model directory; none of a model that is elsewhere."""
+        return (self.listing.bytes, len(self.listing.entries)) if self.listing is not None else (0, 0)
+
+
+def gather(
+    spec: ModelSpec,
+    cluster: Cluster,
+    *,
+    goals: frozenset[str] = GOALS,
+    checksum: bool = False,
+    pool: Executor | None = None,
+) -> Gathered:
+    """Reads the model directory and the cluster; `pool` makes the requests, where several share one.
+
+    `checksum` ignores the digest cache. Raises Refused for a model directory with broken weights.
+    """
+    listing = known = None
+    if "load" in goals and spec.model and not is_place(spec.model):
+        listing = list_directory(spec.model, include=spec.include, exclude=spec.exclude)
+        broken = refusal(check_weights(listing))
+        if broken:
+            raise broken
+        known = known_manifest(listing, checksum=checksum)
+    facts = read_facts(cluster, facts_query(spec, goals, cluster.namespace), pool)
+    return Gathered(spec, goals, facts, listing, known)

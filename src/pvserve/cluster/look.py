@@ -1,0 +1,90 @@
+"""A cluster as many plans look at it: what was asked once is not asked again.
+
+Owns remembering answers to reads, of one run. Must not remember what changes something, nor decide anything.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from pvserve.cluster.client import Cluster
+from pvserve.cluster.failures import Response
+from pvserve.cluster.rest import Json
+from pvserve.facts import Right, Unknown
+
+T = TypeVar("T")
+
+
+class Look(Cluster):
+    """One look at `cluster`: of plans that ask the same at the same time, one asks and all have its answer.
+
+    A read that failed fails for all of them. Dry runs and all else that writes go to the server each time.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster._transport, cluster.namespace)
+        self._rest = cluster._rest
+        self._seen: dict[Hashable, Future[Any]] = {}
+        self._asking = threading.Lock()
+
+    def version(self) -> str:
+        """As the cluster says."""
+        return self._once(("version",), super().version)
+
+    def serves(self, api_version: str) -> bool | Unknown:
+        """As the cluster says."""
+        return self._once(("serves", api_version), lambda: super(Look, self).serves(api_version))
+
+    def can(self, right: Right, name: str = "") -> bool | Unknown:
+        """As the cluster says."""
+        return self._once(("can", right, name), lambda: super(Look, self).can(right, name))
+
+    def find_all(
+        self, api_version: str, kind: str, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+    ) -> tuple[Json, ...] | Unknown:
+        """As the cluster says."""
+        selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        return self._once(
+            ("list", api_version, kind, namespace, label_selector, field_selector),
+            lambda: super(Look, self).find_all(api_version, kind, namespace, **selectors),
+        )
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Response:
+        """As the cluster says, where it is a plain GET."""
+        if method != "GET" or body is not None or headers:
+            return super().raw(method, path, body, headers, timeout)
+        return self._once(("raw", path), lambda: super(Look, self).raw(method, path, timeout=timeout))
+
+    def _perhaps(
+        self, api_version: str, kind: str, name: str, namespace: str, *, metadata_only: bool
+    ) -> Json | Unknown | None:
+        where = namespace or self.namespace
+        return self._once(
+            ("get", api_version, kind, where, name, metadata_only),
+            lambda: super(Look, self)._perhaps(api_version, kind, name, where, metadata_only=metadata_only),
+        )
+
+    def _once(self, question: Hashable, ask: Callable[[], T]) -> T:
+        with self._asking:
+            asked = self._seen.get(question)
+            mine: Future[Any] = Future()
+            if asked is None:
+                self._seen[question] = mine
+        if asked is None:
+            try:
+                mine.set_result(ask())
+            except BaseException as error:
+                mine.set_exception(error)
+                raise
+        answer: T = (asked or mine).result()
+        return answer

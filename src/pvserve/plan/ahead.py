@@ -1,0 +1,59 @@
+"""Several plans of one run that meet on one claim.
+
+Owns what a plan may take for given because one before it makes it, and whether a plan made again is the one that was
+shown. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pvserve.facts import Facts, Object, Unknown, name, namespace
+from pvserve.plan.steps import ApplyObject, PatchObject, Plan
+
+CLAIM, STORAGE_CLASS = "PersistentVolumeClaim", "StorageClass"
+_OF_THE_CLAIM = ("claim", "class")  # ids of steps that the plan before may have done
+
+
+def ahead(facts: Facts, before: Sequence[Plan]) -> Facts:
+    """`facts` with the claim, where it does not exist and a plan of `before` makes it."""
+    if facts.claim.object is not None:
+        return facts
+    for plan in before:
+        made = list(_made(plan)) if plan.namespace == facts.namespace.name and not plan.refusals else []
+        claim = next((item for item in made if item["kind"] == CLAIM and name(item) == facts.claim.name), None)
+        if claim is not None:
+            here = Unknown("the claim is made in this run, so nobody looked elsewhere")
+            found = _class(facts, claim, made)
+            return replace(facts, claim=replace(facts.claim, object=claim, storage_class=found, elsewhere=here))
+    return facts
+
+
+def _made(plan: Plan) -> Iterator[Object]:
+    return (step.object for step in plan.steps if isinstance(step, ApplyObject))
+
+
+def _class(facts: Facts, claim: Object, made: Sequence[Object]) -> Object | Unknown | None:
+    wanted = claim["spec"].get("storageClassName")
+    copied = [item for item in made if item["kind"] == STORAGE_CLASS]
+    if isinstance(facts.storage_classes, Unknown):
+        return next((item for item in copied if name(item) == wanted), facts.storage_classes)
+    return next((item for item in (*facts.storage_classes, *copied) if name(item) == wanted), None)
+
+
+def same_deed(shown: Plan, again: Plan) -> bool:
+    """Whether `again` writes nothing to services and runtimes that `shown` does not: claims may have come meanwhile."""
+    written = _written(shown)
+    return all(written.get(key) == value for key, value in _written(again).items())
+
+
+def _written(plan: Plan) -> dict[tuple[str, str, str], Any]:
+    out: dict[tuple[str, str, str], Any] = {}
+    for step in plan.steps:
+        if isinstance(step, ApplyObject) and step.id not in _OF_THE_CLAIM:
+            out[step.object["kind"], namespace(step.object), name(step.object)] = step.object
+        elif isinstance(step, PatchObject):
+            out[step.id, step.target.namespace, step.target.name] = step.patch
+    return out
