@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from pvserve.errors import UsageError
 from pvserve.plan.steps import Plan
+from pvserve.render.helm import helm
 from pvserve.render.job import job
 from pvserve.render.kustomize import kustomize
 from pvserve.render.manifests import manifests
@@ -17,6 +18,7 @@ from pvserve.render.manifests import manifests
 FORMS: dict[str, Callable[[Plan], dict[str, str]]] = {
     "yaml": manifests,
     "kustomize": kustomize,
+    "helm": helm,
     "job": job,
 }
 

@@ -26,7 +26,7 @@ def kustomize(plan: Plan) -> dict[str, str]:
     """`SERVICE/base/` and `SERVICE/overlays/NAMESPACE/`; several models can be written into one directory."""
     root = plan.service or plan.claim
     objects = objects_of(plan)
-    files = {_file(obj, objects): dump(_without_namespace(obj)) for obj in objects}
+    files = {file_name(obj, objects): dump(_without_namespace(obj)) for obj in objects}
     base = _kustomization({"resources": list(files)})
     overlay = _kustomization({"namespace": plan.namespace, "resources": ["../../base"]})
     return {
@@ -40,7 +40,7 @@ def _kustomization(fields: dict[str, Any]) -> str:
     return dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **fields})
 
 
-def _file(obj: Object, objects: tuple[dict[str, Any], ...]) -> str:
+def file_name(obj: Object, objects: tuple[dict[str, Any], ...]) -> str:
     """`claim.yaml`; with the object's name where there are two of a kind."""
     kind = str(obj["kind"])
     stem = _FILES.get(kind, kind.lower())
