@@ -116,8 +116,13 @@ def _served(services: Iterable[Object]) -> dict[tuple[str, str], dict[str, list[
     out: dict[tuple[str, str], dict[str, list[str]]] = {}
     for service in services:
         for claim, path in places_of(service):
-            out.setdefault((namespace(service), claim), {}).setdefault(path, []).append(name(service))
+            out.setdefault((namespace(service), claim), {}).setdefault(path, []).append(_word(service))
     return out
+
+
+def _word(service: Object) -> str:
+    """A runtime is told from a service by its kind."""
+    return f"ServingRuntime/{name(service)}" if service.get("kind") == "ServingRuntime" else name(service)
 
 
 def _policy(volume: Object) -> str:

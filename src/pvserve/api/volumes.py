@@ -10,8 +10,9 @@ from pvserve.cluster import Cluster
 from pvserve.cluster.volumes import read_inventory, read_volume_facts
 from pvserve.facts import VolumeFacts, VolumeQuery
 from pvserve.inventory import ClaimRow, inventory
-from pvserve.plan.lifecycle import adopt_plan, release_plan, resize_plan, retain_plan, undo_retain_plan
+from pvserve.plan.lifecycle import adopt_plan, release_plan, remove_plan, resize_plan, retain_plan, undo_retain_plan
 from pvserve.plan.rights import Use, rights_of
+from pvserve.spec.place import parse_target
 
 
 def ls(cluster: Cluster, *, all_namespaces: bool = False) -> tuple[ClaimRow, ...]:
@@ -44,6 +45,18 @@ def resize(claim: str, size: str, cluster: Cluster, *, timeout_seconds: int = 30
     return admitted(resize_plan(claim, size, timeout_seconds, _volume_facts(cluster, claim, "resize")), cluster)
 
 
-def _volume_facts(cluster: Cluster, claim: str, *uses: Use, volume: str = "") -> VolumeFacts:
+def rm(place: str, cluster: Cluster, *, name: str = "", everything: bool = False, image: str = "") -> Planned:
+    """The plan that removes the model at `place`, pvc://CLAIM/PATH; `name` is its path once more, typed.
+
+    Raises UsageError where it is no place of a model.
+    """
+    target = parse_target(place)
+    facts = _volume_facts(cluster, target.claim, "rm", neighbours=True, image=not image)
+    return admitted(remove_plan(target, facts, typed=name, everything=everything, image=image), cluster)
+
+
+def _volume_facts(
+    cluster: Cluster, claim: str, *uses: Use, volume: str = "", neighbours: bool = False, image: bool = False
+) -> VolumeFacts:
     rights = tuple(dict.fromkeys(right for use in uses for right in rights_of(use, cluster.namespace)))
-    return read_volume_facts(cluster, VolumeQuery(cluster.namespace, claim, volume, rights))
+    return read_volume_facts(cluster, VolumeQuery(cluster.namespace, claim, volume, rights, neighbours, image))

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from pvserve.apply.load import run_load
 from pvserve.apply.objects import apply_object, check_assumed, patch_object, retain_volume
+from pvserve.apply.refusing import refuse_all
+from pvserve.apply.remove import run_remove
 from pvserve.apply.volumes import run_volume_step
 from pvserve.apply.wait import wait_ready
 from pvserve.cluster import Cluster
-from pvserve.errors import Interrupted, NotAllowed, PvserveError, Refused, StalePlan, UsageError
+from pvserve.errors import Interrupted, PvserveError, StalePlan, UsageError
 from pvserve.events import Listener, StepState
 from pvserve.model import Listing
 from pvserve.plan.steps import (
@@ -23,31 +25,28 @@ from pvserve.plan.steps import (
     Plan,
     Prove,
     ReleaseClaim,
+    RemoveModel,
     RetainVolume,
     Step,
     WaitBound,
     WaitReady,
     WaitResized,
 )
-from pvserve.transfer import Loaded
+from pvserve.transfer import Loaded, Removed
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What was done; `loaded` is None when no bytes had to move."""
+    """What was done; `loaded` is None when no bytes had to move, `removed` when none had to go."""
 
     done: tuple[str, ...]
     loaded: Loaded | None = None
+    removed: Removed | None = None
 
 
 def refuse(plan: Plan) -> None:
     """Raises the first refusal of the plan, with the others in its detail."""
-    if not plan.refusals:
-        return
-    first, *others = plan.refusals
-    kind = {2: UsageError, 3: Refused, 4: NotAllowed}[first.exit_code]
-    also = "\n".join(f"also: {item.message}" for item in others)
-    raise kind(first.reason, first.message, remedy=first.remedy, detail=also)
+    refuse_all(plan.refusals)
 
 
 def run(cluster: Cluster, plan: Plan, listing: Listing | None, listen: Listener, cancel: threading.Event) -> Applied:
@@ -60,6 +59,7 @@ def run(cluster: Cluster, plan: Plan, listing: Listing | None, listen: Listener,
     _check_source(plan, listing)
     done: list[str] = []
     loaded: Loaded | None = None
+    removed: Removed | None = None
     for step in plan.steps:
         if isinstance(step, Prove):
             continue
@@ -71,10 +71,13 @@ def run(cluster: Cluster, plan: Plan, listing: Listing | None, listen: Listener,
         except PvserveError as error:
             listen(StepState(step.id, step.title, "fail", error.message))
             raise
-        loaded = result or loaded
+        if isinstance(result, Removed):
+            removed = result if removed is None else removed + result
+        else:
+            loaded = result or loaded
         listen(StepState(step.id, step.title, "ok"))
         done.append(step.id)
-    return Applied(tuple(done), loaded)
+    return Applied(tuple(done), loaded, removed)
 
 
 def _check_source(plan: Plan, listing: Listing | None) -> None:
@@ -91,7 +94,7 @@ def _check_source(plan: Plan, listing: Listing | None) -> None:
 
 def _run_step(
     cluster: Cluster, step: Step, listing: Listing | None, listen: Listener, cancel: threading.Event
-) -> Loaded | None:
+) -> Loaded | Removed | None:
     match step:
         case ApplyObject():
             apply_object(cluster, step)
@@ -107,6 +110,8 @@ def _run_step(
             if listing is None and not step.source_claim:
                 raise UsageError("NoSource", f"step {step.title} needs the model directory {step.source}")
             return run_load(cluster, step, listing, listen, cancel)
+        case RemoveModel():
+            return run_remove(cluster, step, listen, cancel)
         case Prove():
             raise AssertionError("the proof is not applied")
     return None

@@ -25,7 +25,7 @@ from pvserve.plan import plan_to_json, plans_from_json
 from pvserve.plan.steps import Plan
 from pvserve.show.plan import plan_text
 from pvserve.show.proof import proof_text
-from pvserve.show.words import colours
+from pvserve.show.words import colours, size
 from pvserve.verify.endpoint import Request
 
 SAVED = ".json"
@@ -119,6 +119,12 @@ def outcome_forms(plan: Plan, outcome: models.Outcome) -> tuple[dict[str, Any], 
         loaded, uri = outcome.applied.loaded, f"pvc://{plan.claim}/{plan.path}"
         value |= {"uri": uri, "manifest": loaded.manifest_digest, "bytes": loaded.manifest.bytes}
         text = f"{uri}\n"
+    if outcome.applied.removed is not None:
+        removed = outcome.applied.removed
+        value["removed"] = {"found": removed.found, "bytes": removed.bytes, "files": removed.files}
+        text = f"removed: {removed.files} files, {size(removed.bytes)} free again\n"
+        if not removed.files and not removed.found:
+            text = "nothing lay there\n"
     if outcome.proof is not None:
         value["proof"] = outcome.proof.as_dict()
         text = proof_text(outcome.proof, colour=colours(sys.stdout))

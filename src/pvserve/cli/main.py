@@ -28,6 +28,7 @@ COMMANDS = {
     "release": "Delete a claim; its volume and the data on it stay.",
     "adopt": "Make a Released volume a claim again.",
     "resize": "Give a claim more room.",
+    "rm": "Remove a model that nobody uses from its claim.",
     "status": "Show a service, its pods and its claim.",
     "ls": "List claims, the models on them, and who serves them.",
     "doctor": "Say what is wrong with a service, and what to do.",

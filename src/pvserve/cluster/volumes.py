@@ -8,8 +8,20 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from pvserve.cluster.client import Cluster
+from pvserve.cluster.kserve import read_kserve
 from pvserve.cluster.kubelet import free_by_claim, summary
-from pvserve.facts import InventoryFacts, NamespaceFacts, Object, Unknown, Users, VolumeFacts, VolumeQuery
+from pvserve.facts import (
+    InventoryFacts,
+    NamespaceFacts,
+    Neighbour,
+    Object,
+    Unknown,
+    Users,
+    VolumeFacts,
+    VolumeQuery,
+    name,
+)
+from pvserve.plan.lifecycle.same import holder_of, same_data
 
 PARALLEL = 8  # requests at a time
 CLAIM = ("v1", "PersistentVolumeClaim")
@@ -18,6 +30,7 @@ VOLUME = ("v1", "PersistentVolume")
 SERVICES = (
     ("serving.kserve.io/v1beta1", "InferenceService"),
     ("serving.kserve.io/v1alpha1", "LLMInferenceService"),
+    ("serving.kserve.io/v1alpha1", "ServingRuntime"),
 )
 Found = Object | Unknown | None
 
@@ -32,6 +45,7 @@ def read_volume_facts(cluster: Cluster, query: VolumeQuery) -> VolumeFacts:
         namespace = pool.submit(cluster.find, "v1", "Namespace", query.namespace)
         pods = pool.submit(cluster.find_all, "v1", "Pod", query.namespace)
         services = pool.submit(services_in, cluster, query.namespace)
+        image = pool.submit(read_kserve, cluster) if query.image else None
         claim = cluster.find(*CLAIM, query.claim, query.namespace) if query.claim else None
         volume = cluster.find(*VOLUME, query.volume) if query.volume else _bound_to(cluster, claim)
         wanted = _class_name(claim)
@@ -43,7 +57,27 @@ def read_volume_facts(cluster: Cluster, query: VolumeQuery) -> VolumeFacts:
             storage_class=storage_class,
             users=Users(pods.result(), services.result()),
             rights={right: asked.result() for right, asked in rights.items()},
+            neighbours=neighbours_of(cluster, volume) if query.neighbours else (),
+            loader_image=image.result().storage_initializer_image if image else Unknown("no image was looked for"),
         )
+
+
+def neighbours_of(cluster: Cluster, volume: Found) -> tuple[Neighbour, ...] | Unknown:
+    """The other volumes with the data of this one; users as far as their namespaces may be read."""
+    if volume is None or isinstance(volume, Unknown):
+        return volume or ()
+    found = cluster.find_all(*VOLUME)
+    if isinstance(found, Unknown):
+        return found
+    same = [other for other in found if name(other) != name(volume) and same_data(other, volume)]
+    return tuple(Neighbour(other, users_in(cluster, holder_of(other)[0])) for other in same)
+
+
+def users_in(cluster: Cluster, namespace: str) -> Users:
+    """Pods and services of one namespace; nobody where there is no namespace."""
+    if not namespace:
+        return Users()
+    return Users(cluster.find_all("v1", "Pod", namespace), services_in(cluster, namespace))
 
 
 def services_in(cluster: Cluster, namespace: str) -> tuple[Object, ...] | Unknown:

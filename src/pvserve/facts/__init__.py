@@ -17,7 +17,7 @@ from pvserve.facts.state import (
     Unknown,
     known,
 )
-from pvserve.facts.volumes import InventoryFacts, Users, VolumeFacts, VolumeQuery
+from pvserve.facts.volumes import InventoryFacts, Neighbour, Users, VolumeFacts, VolumeQuery
 
 __all__ = [
     "KSERVE_NAMESPACES",
@@ -29,6 +29,7 @@ __all__ = [
     "InventoryFacts",
     "KServeFacts",
     "NamespaceFacts",
+    "Neighbour",
     "Object",
     "Right",
     "Unknown",

@@ -14,12 +14,17 @@ from pvserve.facts.state import NamespaceFacts, Right, Unknown
 
 @dataclass(frozen=True)
 class VolumeQuery:
-    """What to read: the claim and the volume it is bound to, or with `volume` that volume whoever has it."""
+    """What to read: the claim and the volume it is bound to, or with `volume` that volume whoever has it.
+
+    `neighbours`: also who else has its data. `image`: also what a pod that mounts it could run.
+    """
 
     namespace: str
     claim: str
     volume: str = ""
     rights: tuple[Right, ...] = ()
+    neighbours: bool = False
+    image: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,14 @@ class Users:
 
     pods: tuple[Object, ...] | Unknown = ()
     services: tuple[Object, ...] | Unknown = ()
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another volume with the same data, and who uses the claim that it is bound to."""
+
+    volume: Object
+    users: Users
 
 
 @dataclass(frozen=True)
@@ -51,3 +64,5 @@ class VolumeFacts:
     storage_class: Object | Unknown | None = None  # of the claim
     users: Users = field(default_factory=Users)
     rights: Mapping[Right, bool | Unknown] = field(default_factory=dict)
+    neighbours: tuple[Neighbour, ...] | Unknown = ()
+    loader_image: str | Unknown = field(default_factory=lambda: Unknown("no image was looked for"))

@@ -24,6 +24,7 @@ Use = Literal[
     "release",
     "adopt",
     "resize",
+    "rm",
 ]
 
 
@@ -69,6 +70,7 @@ NEEDS: tuple[Need, ...] = (
     Need("in-place", "", "secrets", ("get",), "the type of the service's connection; its content is never read",
          "the worst is assumed of the connection's webhook"),
     Need("look", KSERVE, "inferenceservices", ("get", "list"), "the services"),
+    Need("look", KSERVE, "servingruntimes", ("list",), "runtimes that name a claim"),
     Need("look", "", "pods", ("list",), "their pods"),
     Need("look", "", "persistentvolumeclaims", ("get", "list"), "their claims"),
     Need("look", "apps", "deployments", ("list",), "their rollouts", _UNKNOWN),
@@ -98,6 +100,7 @@ NEEDS: tuple[Need, ...] = (
     Need("release", "", "persistentvolumeclaims", ("get", "delete"), "the claim that is given up"),
     Need("release", "", "pods", ("list",), "who uses it"),
     Need("release", KSERVE, "inferenceservices", ("list",), "who uses it"),
+    Need("release", KSERVE, "servingruntimes", ("list",), "who uses it"),
     Need("release", "", "persistentvolumes", ("get",), "that its data is kept", cluster_wide=True),
     Need("release", "", "persistentvolumes", ("patch",), "notes on the volume which models it holds",
          "`pvserve ls` does not show what the Released volume holds", True),
@@ -105,6 +108,14 @@ NEEDS: tuple[Need, ...] = (
     Need("adopt", "", "persistentvolumes", ("get", "patch"), "the volume, kept for the new claim", cluster_wide=True),
     Need("resize", "", "persistentvolumeclaims", ("get", "patch"), "the claim"),
     Need("resize", "", "events", ("list",), "why it does not grow", "a resize that fails is not explained"),
+    Need("rm", "", "persistentvolumeclaims", ("get", "patch"), "the claim and the record on it"),
+    Need("rm", KSERVE, "inferenceservices", ("list",), "who uses the model"),
+    Need("rm", KSERVE, "servingruntimes", ("list",), "who uses the model"),
+    Need("rm", "", "pods", ("get", "list", "create", "delete"), "who uses the model, and the pod that removes it"),
+    Need("rm", "", "pods/exec", _EXEC, "removes it in that pod"),
+    Need("rm", "coordination.k8s.io", "leases", ("get", "create", "patch"), "one writer per place on a claim"),
+    Need("rm", "", "persistentvolumes", ("get", "list"), "who else has the data of this volume",
+         "users in other namespaces are not looked for, and the plan says so", True),
 )  # fmt: skip
 
 

@@ -141,6 +141,25 @@ class ReleaseClaim:
 
 
 @dataclass(frozen=True)
+class RemoveModel:
+    """Take a model away from its path, with its records; `named`: its name was typed, whoever put it there.
+
+    `everything`: also what was replaced at the path. `uid` is the claim's.
+    """
+
+    id: str
+    title: str
+    claim: str
+    uid: str
+    path: str
+    pod: Object  # the loader pod as it will be created
+    named: bool = False
+    everything: bool = False
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+
+
+@dataclass(frozen=True)
 class WaitBound:
     """Wait until the claim is bound to `volume`, and to no other."""
 
@@ -163,7 +182,18 @@ class WaitResized:
     timeout_seconds: int = 300
 
 
-Step = ApplyObject | PatchObject | Load | RetainVolume | WaitReady | Prove | ReleaseClaim | WaitBound | WaitResized
+Step = (
+    ApplyObject
+    | PatchObject
+    | Load
+    | RetainVolume
+    | WaitReady
+    | Prove
+    | ReleaseClaim
+    | RemoveModel
+    | WaitBound
+    | WaitResized
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pvserve.plan.steps import ApplyObject, Change, Load, PatchObject, Plan, Step
+from pvserve.plan.steps import ApplyObject, Change, Load, PatchObject, Plan, RemoveModel, Step
 from pvserve.show.words import clean, size, styled
 
 SIGNS = {"add": ("+", "green"), "remove": ("-", "red"), "change": ("~", "yellow")}
@@ -50,6 +50,8 @@ def _step_lines(step: Step, colour: bool) -> Iterator[str]:
         yield f"{step.files} files, {size(step.bytes)}, from {clean(step.source)}"
         container = step.pod["spec"]["containers"][0]
         yield f"loader pod in image {clean(str(container['image']))}, channel {step.via}"
+    if isinstance(step, RemoveModel):
+        yield f"pod in image {clean(str(step.pod['spec']['containers'][0]['image']))}"
     if isinstance(step, ApplyObject | PatchObject):
         yield from (change_line(change, colour) for change in step.changes)
 

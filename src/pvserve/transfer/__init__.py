@@ -5,6 +5,7 @@ Owns moving, digesting, resuming and publishing. Must not print, decide where a 
 
 from pvserve.transfer.engine import copy, load
 from pvserve.transfer.looking import inspect
+from pvserve.transfer.removing import Removed, remove
 from pvserve.transfer.values import ExecStream, Level, Loaded, Reach, Result, Target, Via, VolumeReport
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Level",
     "Loaded",
     "Reach",
+    "Removed",
     "Result",
     "Target",
     "Via",
@@ -19,4 +21,5 @@ __all__ = [
     "copy",
     "inspect",
     "load",
+    "remove",
 ]

@@ -10,8 +10,8 @@ from importlib import resources
 
 # In the order of their imports.
 MODULES = (
-    "frames", "volume", "expected", "place", "reuse", "receiver", "publish", "source", "copier", "survey", "serve",
-    "listen",
+    "frames", "volume", "expected", "place", "reuse", "receiver", "publish", "remove", "source", "copier", "survey",
+    "serve", "listen",
 )  # fmt: skip
 NAME = "pvserve-agent"
 

@@ -47,6 +47,8 @@ def failure(told: Any, target: Target) -> PvserveError:
         return _source(code, text)
     if code == "Occupied":
         return occupied(target)
+    if code in ("NotOurs", "Entangled"):
+        return not_removable(code, text, target)
     if code == "Unsafe":
         return PvserveError(
             "VolumeUnsafe",
@@ -147,6 +149,23 @@ def occupied(target: Target) -> Refused:
             "add --replace: what is there is kept until gc, and pods that serve it keep it until they are restarted",
             "or load to another path",
         ),
+    )
+
+
+def not_removable(code: str, text: str, target: Target) -> Refused:
+    """What lies at the path is not pvserve's to remove, or not alone."""
+    if code == "NotOurs":
+        return Refused(
+            "NotOurs",
+            f"{target} holds what pvserve did not put there: no manifest on the volume speaks of it",
+            subject=str(target),
+            remedy=(f"look at it, and if it is to go, type its name: pvserve rm {target} --name {target.path}",),
+        )
+    return Refused(
+        "PathHoldsModels",
+        f"{target} cannot go alone: {text} lies above or below it on the claim",
+        subject=str(target),
+        remedy=(f"pvserve rm pvc://{target.claim}/PATH, with the path of each model that is to go",),
     )
 
 

@@ -20,6 +20,7 @@ USES = {
     "release": "Give a claim up (`release`)",
     "adopt": "Make a Released volume a claim again (`adopt`)",
     "resize": "Grow a claim (`resize`)",
+    "rm": "Remove a model (`rm`)",
 }
 HEAD = """\
 # Rights

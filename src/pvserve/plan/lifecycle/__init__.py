@@ -1,8 +1,9 @@
-"""Plans of the commands on claims and volumes: retain, release, adopt, resize. Pure."""
+"""Plans of the commands on claims and volumes: retain, release, adopt, resize, rm. Pure."""
 
 from pvserve.plan.lifecycle.adopt import adopt_plan
 from pvserve.plan.lifecycle.release import release_plan
+from pvserve.plan.lifecycle.removing import remove_plan
 from pvserve.plan.lifecycle.resize import resize_plan
 from pvserve.plan.lifecycle.retaining import retain_plan, undo_retain_plan
 
-__all__ = ["adopt_plan", "release_plan", "resize_plan", "retain_plan", "undo_retain_plan"]
+__all__ = ["adopt_plan", "release_plan", "remove_plan", "resize_plan", "retain_plan", "undo_retain_plan"]

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pvserve.errors import UsageError
-from pvserve.facts import Object, Unknown, Users, ref
+from pvserve.facts import Object, Unknown, Users, labels, ref
 from pvserve.plan.part import Part, unreadable
 from pvserve.spec.place import SCHEME, parse_place
 
 ENDED = ("Succeeded", "Failed")
+OWN_PODS = ("pvserve.io/loader", "pvserve.io/reader")  # labels
 
 
 def users_of(claim: str, users: Users) -> tuple[str, ...] | Part:
@@ -25,6 +26,52 @@ def users_of(claim: str, users: Users) -> tuple[str, ...] | Part:
     services = tuple(ref(item) for item in users.services if claim in (place[0] for place in places_of(item)))
     pods = tuple(ref(item) for item in users.pods if claim in claims_of(item))
     return services + pods
+
+
+def users_of_place(claim: str, path: str, users: Users) -> tuple[str, ...] | Part:
+    """In words, who uses what lies at `path` of the claim, or above or below it; as `users_of` where unreadable."""
+    if isinstance(users.pods, Unknown):
+        return unreadable(f"the pods that may use claim {claim}", users.pods)
+    if isinstance(users.services, Unknown):
+        return unreadable(f"the services that may use claim {claim}", users.services)
+    wanted = [
+        *((item, places_of(item)) for item in users.services),
+        *((item, mounts_of(item)) for item in users.pods),
+    ]
+    return tuple(
+        ref(item) for item, places in wanted if any(name == claim and overlap(path, at) for name, at in places)
+    )
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether one path is the other, or lies above or below it; "" is the claim's root."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/") or not one or not other
+
+
+def mounts_of(pod: Object) -> frozenset[tuple[str, str]]:
+    """(claim, path) of what the pod mounts, none where it has ended; path "" is the whole claim.
+
+    A loader or reader pod of pvserve's own counts only for what it copies from: who writes, the Lease says.
+    """
+    if (pod.get("status") or {}).get("phase") in ENDED:
+        return frozenset()
+    spec = pod["spec"]
+    own = any(word in labels(pod) for word in OWN_PODS)
+    claims = {
+        str(volume["name"]): str(volume["persistentVolumeClaim"]["claimName"])
+        for volume in spec.get("volumes") or ()
+        if "persistentVolumeClaim" in volume and not (own and volume["name"] == "claim")
+    }
+    containers = [
+        item for kind in ("containers", "initContainers", "ephemeralContainers") for item in spec.get(kind) or ()
+    ]
+    mounts = [mount for container in containers for mount in container.get("volumeMounts") or ()]
+    found = {
+        (claims[mount["name"]], "" if mount.get("subPathExpr") else str(mount.get("subPath") or "").strip("/"))
+        for mount in mounts
+        if mount["name"] in claims
+    }
+    return frozenset(found | {(claim, "") for name, claim in claims.items() if name not in {m["name"] for m in mounts}})
 
 
 def places_of(service: Object) -> frozenset[tuple[str, str]]:

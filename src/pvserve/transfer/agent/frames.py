@@ -30,6 +30,7 @@ DURABLE, GOOD, BAD, SOURCED = 30, 31, 32, 33
 TEXT, FINISH, DONE = 40, 41, 42
 SURVEY, SEEN, SURVEYED = 50, 51, 52
 LIST, LISTED, DIGEST = 60, 61, 62
+REMOVE, REMOVED = 70, 71
 
 Buffer = Union[bytes, bytearray, memoryview]
 

@@ -36,6 +36,8 @@ from .frames import (
     PACK,
     PING,
     READY,
+    REMOVE,
+    REMOVED,
     SEEN,
     SMALL,
     STATE,
@@ -50,6 +52,7 @@ from .frames import (
 from .place import MANIFEST, SUMS, Overtaken, Partial, Place, space
 from .publish import Occupied, adopt, publish, recover, settle
 from .receiver import Receiver
+from .remove import Entangled, NotOurs, check_removable, remove
 from .reuse import candidates, copy_file
 from .source import Origin, Source, SourceChanged, SourceUnreadable
 from .survey import BATCH, manifest_text, rows, state
@@ -152,6 +155,8 @@ class Session:
             self._texts[(MANIFEST, SUMS)[frame.number]] += frame.payload
         elif frame.kind == FINISH:
             self._finish(frame.json())
+        elif frame.kind == REMOVE:
+            self._remove(frame.json())
         else:
             raise Broken(f"frame {frame.kind} came out of turn")
 
@@ -252,6 +257,15 @@ class Session:
             kept = publish(self._place, self._partial, self._expected, texts, ask["digest"], ask["replace"])
         self._wire.send_json(DONE, {"kept": kept})
 
+    def _remove(self, ask: dict[str, Any]) -> None:
+        place = self._place = Place(ask["mount"], ask["path"], ask["key"])
+        if ask["check"]:
+            answer = check_removable(place, ask["named"])
+        else:
+            partial = Partial(place, self._named(ask), ask["epoch"])
+            answer = remove(place, partial, ask["named"], ask["everything"])
+        self._wire.send_json(REMOVED, answer)
+
     def _survey(self, ask: dict[str, Any]) -> None:
         place = Place(ask["mount"], ask["path"], ask["key"])
         answer = state(place)
@@ -296,7 +310,7 @@ def describe(error: BaseException, place: Place | None) -> dict[str, Any]:
         told["path"] = str(error.filename or "")
     elif isinstance(error, Unsafe):
         told["path"], told["text"] = error.path, error.why
-    elif not isinstance(error, (Overtaken, Occupied, Broken, SourceChanged, SourceUnreadable)):
+    elif not isinstance(error, (Overtaken, Occupied, Broken, SourceChanged, SourceUnreadable, NotOurs, Entangled)):
         told["text"] = "".join(traceback.format_exception(type(error), error, error.__traceback__))[-2000:]
     if place is not None:
         with contextlib.suppress(OSError):

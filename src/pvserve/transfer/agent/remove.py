@@ -1,0 +1,131 @@
+"""Takes a model away from its path, so that a crash at any point leaves all of it there or nothing of it visible.
+
+Owns the order: out of PATH by one rename into our partial transfer, then its records, then all is deleted there.
+Must not know frames, nor who may still use the model.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+from .place import PATH, Partial, Place
+from .publish import recover
+from .volume import look, open_directory, read_small, walk
+
+PATH_LIMIT = 1 << 16
+GONE, RECORD, REPLACED = "gone", "record", "replaced"  # names below the partial transfer
+
+
+class NotOurs(Exception):
+    """What lies at the path was not put there by pvserve."""
+
+
+class Entangled(Exception):
+    """Another model lies above or below the path."""
+
+
+def check_removable(place: Place, named: bool) -> dict[str, Any]:
+    """What lies at the path; raises NotOurs where no manifest speaks of it and its name was not typed, Entangled."""
+    there = place.find()
+    for other in other_paths(place):
+        if other.startswith(place.path + "/") or place.path.startswith(other + "/"):
+            raise Entangled(f"model {other}")
+    current = place.current()
+    if there is not None and not current and not named:
+        raise NotOurs(place.path)
+    return {"found": there is not None, "current": current}
+
+
+def other_paths(place: Place) -> list[str]:
+    """The paths of all other models that lie on the claim."""
+    try:
+        shelf = open_directory(place.root, place.below("models"))
+    except FileNotFoundError:
+        return []
+    found = []
+    try:
+        for key in os.listdir(shelf):
+            path = _path_of(shelf, key)
+            if path and key != place.key and _is_there(place, path):
+                found.append(path)
+    finally:
+        os.close(shelf)
+    return found
+
+
+def _path_of(shelf: int, key: str) -> str:
+    try:
+        here = open_directory(shelf, key)
+    except OSError:
+        return ""
+    try:
+        return read_small(here, PATH, PATH_LIMIT).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    finally:
+        os.close(here)
+
+
+def _is_there(place: Place, path: str) -> bool:
+    try:
+        os.close(open_directory(place.root, path))
+    except OSError:
+        return False
+    return True
+
+
+def remove(place: Place, partial: Partial, named: bool, everything: bool) -> dict[str, Any]:
+    """Remove what lies at the path, its records, partial transfers to it, and with `everything` what was replaced.
+
+    `partial` took all others to this path over: a writer that was overtaken finds its own gone, and cannot publish.
+    The renames are by our epoch's path, so that they fail once a later writer has taken over.
+    """
+    recover(place, partial)
+    answer = check_removable(place, named)
+    _out(place, partial, place.parent, place.name, GONE)
+    _out(place, partial, place.below("models"), place.key, RECORD)
+    if everything:
+        _out(place, partial, place.below("replaced"), place.key, REPLACED)
+    os.fsync(partial.directory)
+    freed = {"bytes": 0, "files": 0}
+    for name in [*partial.stale(), partial.transfer]:
+        _count(partial.shelf, name, freed)
+    partial.drop()
+    return {**answer, **freed}
+
+
+def _out(place: Place, partial: Partial, directory: str, name: str, into: str) -> None:
+    """Rename one name of the volume into the partial transfer, durably; nothing where it is not there."""
+    try:
+        parent = open_directory(place.root, directory)
+    except FileNotFoundError:
+        return
+    try:
+        if look(parent, name) is None:
+            return
+        partial.check_ours()
+        number = 0  # an earlier run may have left its own
+        while look(partial.directory, f"{into}{number}") is not None:
+            number += 1
+        os.rename(name, f"{partial.path}/{into}{number}", src_dir_fd=parent, dst_dir_fd=partial.shelf)
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def _count(base: int, top: str, freed: dict[str, int]) -> None:
+    """Add what the tree takes on the volume: what is linked elsewhere too stays and does not count."""
+    info = look(base, top)
+    if info is None:
+        return
+    if not stat.S_ISDIR(info.st_mode):
+        freed["files"] += 1
+        freed["bytes"] += info.st_blocks * 512 if info.st_nlink == 1 else 0
+        return
+    for _, here, entry in walk(base, top):
+        if not entry.is_dir(follow_symlinks=False):
+            inner = os.stat(entry.name, dir_fd=here, follow_symlinks=False)
+            freed["files"] += 1
+            freed["bytes"] += inner.st_blocks * 512 if inner.st_nlink == 1 else 0
