@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -16,7 +16,7 @@ from pvserve.plan.edit_service import MANAGED_BY
 from pvserve.plan.loader import CONTAINER, MOUNT, SOURCE
 from pvserve.plan.steps import Load
 
-PROGRAM_MOUNT, PROGRAM_KEY = "/pvserve", "load.py"
+PROGRAM_MOUNT, PROGRAM_START = "/pvserve", "load.py"
 PROGRAM_VOLUME = "pvserve-program"
 TERMINATION_LOG = "/dev/termination-log"  # Kubernetes puts its text into the pod's status
 PLACE = "pvserve.io/place"
@@ -25,21 +25,22 @@ BACKOFF_LIMIT = 5
 FINAL_CODES = (2, 3, 4, 6)
 
 
-def program_map(namespace: str, program: str) -> dict[str, Any]:
-    """The ConfigMap with the program; its name tells its content, so a new program is a new object."""
-    name = f"pvserve-load-{hashlib.sha256(program.encode()).hexdigest()[:12]}"
+def program_map(namespace: str, files: Mapping[str, str]) -> dict[str, Any]:
+    """The ConfigMap with the program's files; its name tells its content, so a new program is a new object."""
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode())
+    name = f"pvserve-load-{digest.hexdigest()[:12]}"
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": name, "namespace": namespace, "labels": {MANAGED_BY: "pvserve"}},
         "immutable": True,
-        "data": {PROGRAM_KEY: program},
+        "data": dict(files),
     }
 
 
 def step_command() -> list[str]:
     """What starts the program, isolated from whatever the image has installed."""
-    return ["python3", "-X", "utf8", "-I", "-S", f"{PROGRAM_MOUNT}/{PROGRAM_KEY}"]
+    return ["python3", "-X", "utf8", "-I", "-S", f"{PROGRAM_MOUNT}/{PROGRAM_START}"]
 
 
 def step_arguments(load: Load, *, source: str = "", mount: str = MOUNT) -> list[str]:

@@ -13,7 +13,7 @@ from pvserve.plan.load_step import program_map
 from pvserve.plan.steps import Load, Plan
 from pvserve.render.header import load_command
 from pvserve.render.objects import objects_of
-from pvserve.transfer.program import step_source
+from pvserve.transfer.program import step_files
 
 PREREQUISITES = ("StorageClass", "PersistentVolumeClaim")
 
@@ -49,7 +49,7 @@ def load_of(plan: Plan, form: str) -> Load:
 
 def program(plan: Plan) -> dict[str, Any]:
     """The ConfigMap with the load step's program."""
-    return program_map(plan.namespace, step_source())
+    return program_map(plan.namespace, step_files())
 
 
 def program_file(plan: Plan) -> str:

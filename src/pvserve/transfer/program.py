@@ -1,12 +1,14 @@
-"""The load step as the one file that is handed to a pod: its modules with all of pvserve that they import.
+"""The load step as a program that is handed to a pod: its modules with all of pvserve that they import.
 
-Owns joining them. Must not know what they do. The text depends on the modules alone, so that rendered files are the
-same byte for byte.
+Owns joining them, and packing them for a ConfigMap. Must not know what they do. The text depends on the modules alone, so
+that rendered files are the same byte for byte.
 """
 
 from __future__ import annotations
 
 import ast
+import base64
+import bz2
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
@@ -14,6 +16,21 @@ from importlib import resources
 START = "pvserve.transfer.step.main"
 # Of these packages nothing but the name is taken: their own text imports all of the client.
 _BARE = ("pvserve", "pvserve.transfer")
+
+PACKED = "program.txt"
+STARTER = "load.py"
+_LINE = 120  # characters
+
+# As plain text the program would not fit into the annotation that `kubectl apply` keeps (262144 bytes).
+_START = """\
+# Starts the load step of pvserve, which lies beside this file. To read it: base64 -d program.txt | bunzip2
+import base64
+import bz2
+import os
+
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "program.txt"), "rb") as file:
+    exec(compile(bz2.decompress(base64.b64decode(file.read())), "pvserve-load", "exec"))
+"""
 
 _HEAD = '''\
 """The load step of pvserve: loads a model onto a claim that this pod mounts, without a client.
@@ -55,6 +72,14 @@ if __name__ == "__main__":
 
     sys.exit(main(sys.argv[1:]))
 '''
+
+
+@cache
+def step_files() -> dict[str, str]:
+    """The program as a ConfigMap's data: STARTER starts what PACKED holds."""
+    packed = base64.b64encode(bz2.compress(step_source().encode(), 9)).decode("ascii")
+    lines = (packed[start : start + _LINE] + "\n" for start in range(0, len(packed), _LINE))
+    return {STARTER: _START, PACKED: "".join(lines)}
 
 
 @cache

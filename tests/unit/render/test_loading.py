@@ -1,6 +1,7 @@
 """Forms in which the cluster loads the model itself."""
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -8,10 +9,10 @@ import yaml
 
 from pvserve.errors import Refused
 from pvserve.facts.objects import annotations_of
-from pvserve.plan.load_step import PROGRAM_KEY, step_job
+from pvserve.plan.load_step import step_job
 from pvserve.plan.steps import Load, Plan
 from pvserve.render import render
-from pvserve.transfer.program import step_source
+from pvserve.transfer.program import step_files
 
 from . import plans
 
@@ -45,7 +46,9 @@ def test_a_model_that_is_there_needs_no_load(form: str) -> None:
 def test_a_job_comes_with_the_claim_and_its_class_and_the_program() -> None:
     kinds = [item["kind"] for item in documents(plans.copying(), "job")]
     assert kinds == ["ConfigMap", "StorageClass", "PersistentVolumeClaim", "Job"]
-    assert only("ConfigMap", plans.copying())["data"] == {PROGRAM_KEY: step_source()}
+    made = only("ConfigMap", plans.copying())
+    assert made["data"] == step_files()
+    assert len(json.dumps(made)) < 200_000  # `kubectl apply` keeps all of it in an annotation of at most 262144 bytes
 
 
 def test_the_job_copies_from_claim_to_claim() -> None:
