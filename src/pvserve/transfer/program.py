@@ -1,7 +1,7 @@
 """The load step as a program that is handed to a pod: its modules with all of pvserve that they import.
 
-Owns joining them, and packing them for a ConfigMap. Must not know what they do. The text depends on the modules alone, so
-that rendered files are the same byte for byte.
+Owns joining them, and packing them for a ConfigMap. Must not know what they do. The text depends on the modules alone,
+so that rendered files are the same byte for byte.
 """
 
 from __future__ import annotations
