@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pvserve.version import __version__
 
 if TYPE_CHECKING:  # for type checkers and editors; no room below `api` imports this package
+    from pvserve.api.drifting import diff
     from pvserve.api.looking import diagnose, status
     from pvserve.api.models import Outcome, apply, deploy, init, load, plan, rollback, verify
     from pvserve.api.planned import Planned
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # for type checkers and editors; no room below `api` imports 
     )
     from pvserve.inventory import ClaimRow
     from pvserve.plan import Plan
+    from pvserve.plan.drift import Drift
     from pvserve.render import render
     from pvserve.show.notebook import progress
     from pvserve.show.text import text_of
@@ -46,6 +48,7 @@ _HOMES = {
     "ClaimSpec": "pvserve.spec",
     "Cluster": "pvserve.cluster",
     "DataDiffers": "pvserve.errors",
+    "Drift": "pvserve.plan.drift",
     "Finding": "pvserve.diagnose",
     "Interrupted": "pvserve.errors",
     "LoaderSpec": "pvserve.spec",
@@ -65,6 +68,7 @@ _HOMES = {
     "apply": "pvserve.api.models",
     "deploy": "pvserve.api.models",
     "diagnose": "pvserve.api.looking",
+    "diff": "pvserve.api.drifting",
     "init": "pvserve.api.models",
     "load": "pvserve.api.models",
     "ls": "pvserve.api.volumes",
@@ -84,6 +88,7 @@ __all__ = [
     "ClaimSpec",
     "Cluster",
     "DataDiffers",
+    "Drift",
     "Finding",
     "Interrupted",
     "LoaderSpec",
@@ -104,6 +109,7 @@ __all__ = [
     "apply",
     "deploy",
     "diagnose",
+    "diff",
     "init",
     "load",
     "ls",

@@ -6,7 +6,7 @@ Owns the reading of both. Must not decide: `plan` does.
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pvserve.cluster import Cluster
 from pvserve.cluster.reading import read_facts
@@ -47,10 +47,12 @@ def gather(
     goals: frozenset[str] = GOALS,
     checksum: bool = False,
     pool: Executor | None = None,
+    looking: bool = False,
 ) -> Gathered:
     """Reads the model directory and the cluster; `pool` makes the requests, where several share one.
 
-    `checksum` ignores the digest cache. Raises Refused for a model directory with broken weights.
+    `checksum` ignores the digest cache. `looking` is for commands that change nothing: no right is asked for, and the
+    plan takes them for given. Raises Refused for a model directory with broken weights.
     """
     listing = known = None
     if "load" in goals and spec.model and not is_place(spec.model):
@@ -59,5 +61,8 @@ def gather(
         if broken:
             raise broken
         known = known_manifest(listing, checksum=checksum)
-    facts = read_facts(cluster, facts_query(spec, goals, cluster.namespace), pool)
+    query = facts_query(spec, goals, cluster.namespace)
+    facts = read_facts(cluster, replace(query, rights=()) if looking else query, pool)
+    if looking:
+        facts = replace(facts, rights=dict.fromkeys(query.rights, True))
     return Gathered(spec, goals, facts, listing, known)

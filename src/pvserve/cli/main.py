@@ -20,6 +20,7 @@ from pvserve.version import __version__
 COMMANDS = {
     "deploy": "Put a model on a claim, serve it from there, and prove it.",
     "plan": "Show what deploy would do; changes nothing.",
+    "diff": "Show how the cluster differs from the model file.",
     "load": "Bring a model directory onto a claim; bytes only.",
     "serve": "Make the serving objects for a model that is on a claim already.",
     "verify": "Prove that a service serves from its claim, or that a claim holds its model.",

@@ -13,7 +13,7 @@ from pvserve.facts.objects import ObjectKey
 from pvserve.facts.objects import key as key_of
 from pvserve.plan import edit_runtime, edit_service
 from pvserve.plan.copies import content
-from pvserve.plan.diff import changes, missing
+from pvserve.plan.diff import changes, merged, missing
 from pvserve.plan.edit_service import MANAGED_BY, made_by_pvserve, new_service, runtime_name, storage_of
 from pvserve.plan.in_place import in_place_part
 from pvserve.plan.part import Part, assume, refused, unreadable
@@ -72,6 +72,8 @@ def _beside(spec: ModelSpec, facts: Facts, uri: str) -> Part:
 
 def _wanted(spec: ModelSpec, facts: Facts, uri: str) -> tuple[Mapping[str, Any], Object | None, Part] | Part:
     """The service to be, what it is made from, and the part that writes its runtime."""
+    if spec.runtime or spec.format:
+        return _fresh(spec, facts, uri)
     origin = facts.origin_service if spec.origin else _own(facts)
     if isinstance(origin, Unknown):
         return unreadable(f"InferenceService {spec.origin or spec.name}", origin)
@@ -121,6 +123,9 @@ def _fresh(spec: ModelSpec, facts: Facts, uri: str) -> tuple[Mapping[str, Any], 
         message = f"the format of the model is not said{serves}"
         return refused("WhichFormat", message, "name it with --format", code=2)
     made = edit_service.fresh_service(spec.name, facts.namespace.name, spec.format or formats[0], runtime, uri)
+    own = _own(facts)
+    if isinstance(own, dict):  # what is not said stays as it is
+        made = merged(new_service(own, spec.name, facts.namespace.name, runtime, uri), made)
     return made, None, part
 
 

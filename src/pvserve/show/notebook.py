@@ -21,6 +21,7 @@ UPDATE_SECONDS = 0.25  # a kernel sends every update to every open page
 KEPT_LINES = 200
 SHOWN = (
     ("pvserve.plan.steps", "Plan"),
+    ("pvserve.plan.drift", "Drift"),
     ("pvserve.api.planned", "Planned"),
     ("pvserve.api.models", "Outcome"),
     ("pvserve.verify.proof", "Proof"),

@@ -19,7 +19,7 @@ from pvserve.show.progress import BAR_SECONDS, LINE_SECONDS, event_of, event_wor
 from pvserve.show.words import clean, redraws, styled
 
 SHORT_BAR = 12
-STYLE = {"ok": "green", "pending": "yellow", "unknown": "yellow"}
+STYLE = {"ok": "green", "same": "green", "pending": "yellow", "differs": "yellow", "unknown": "yellow"}
 
 
 class Several(Protocol):

@@ -11,7 +11,9 @@ from typing import Any
 from pvserve.diagnose import Finding
 from pvserve.errors import PvserveError
 from pvserve.inventory import ClaimRow
+from pvserve.plan.drift import Drift
 from pvserve.plan.steps import Plan
+from pvserve.show.drift import drift_text
 from pvserve.show.errors import error_text
 from pvserve.show.findings import findings_text
 from pvserve.show.inventory import inventory_text
@@ -34,6 +36,8 @@ def text_of(value: Any, *, colour: bool = False) -> str:
             return error_text(value, colour=colour)
         case ClaimRow():
             return inventory_text((value,))
+        case Drift():
+            return drift_text(value, colour=colour)
         case Finding():
             return findings_text("", (value,), colour=colour)
         case list() | tuple():

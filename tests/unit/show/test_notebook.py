@@ -9,6 +9,7 @@ import pytest
 from pvserve.diagnose import Finding
 from pvserve.events import Note, StepState, Transfer
 from pvserve.inventory import ClaimRow
+from pvserve.plan.drift import Drift
 from pvserve.plan.steps import Plan
 from pvserve.show import notebook
 from pvserve.show.notebook import NotebookProgress, kernel_shell, register
@@ -142,5 +143,5 @@ def test_formatters_are_registered_for_types_that_exist() -> None:
     from pvserve.api.models import Outcome
     from pvserve.api.planned import Planned
 
-    names = {(kind.__module__, kind.__name__) for kind in (Plan, Planned, Outcome, Proof, ClaimRow, Finding)}
+    names = {(kind.__module__, kind.__name__) for kind in (Plan, Planned, Outcome, Proof, ClaimRow, Finding, Drift)}
     assert names == set(registered()["text/html"].functions)
