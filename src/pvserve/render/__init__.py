@@ -10,26 +10,29 @@ from collections.abc import Callable
 
 from pvserve.errors import UsageError
 from pvserve.plan.steps import Plan
+from pvserve.render.argocd import argocd
 from pvserve.render.helm import helm
 from pvserve.render.job import job
 from pvserve.render.kustomize import kustomize
 from pvserve.render.manifests import manifests
+from pvserve.render.options import Options
 
-FORMS: dict[str, Callable[[Plan], dict[str, str]]] = {
-    "yaml": manifests,
-    "kustomize": kustomize,
-    "helm": helm,
-    "job": job,
+FORMS: dict[str, Callable[[Plan, Options], dict[str, str]]] = {
+    "yaml": lambda plan, _: manifests(plan),
+    "kustomize": lambda plan, _: kustomize(plan),
+    "helm": lambda plan, _: helm(plan),
+    "argocd": argocd,
+    "job": lambda plan, _: job(plan),
 }
 
-__all__ = ["FORMS", "render"]
+__all__ = ["FORMS", "Options", "render"]
 
 
-def render(plan: Plan, form: str) -> dict[str, str]:
+def render(plan: Plan, form: str, options: Options | None = None) -> dict[str, str]:
     """The files of `form` by name, relative, in a stable order; byte for byte the same for the same plan.
 
-    Raises UsageError for a form that does not exist.
+    Raises UsageError for a form that does not exist, or that lacks an option; Refused for what may not be in a file.
     """
     if form not in FORMS:
         raise UsageError("UnknownForm", f"there is no form {form!r} to render to; there are {', '.join(FORMS)}")
-    return FORMS[form](plan)
+    return FORMS[form](plan, options or Options())

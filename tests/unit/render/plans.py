@@ -4,6 +4,8 @@ from typing import Any
 
 from pvserve.facts.objects import ObjectKey
 from pvserve.plan.steps import ApplyObject, Load, NotDone, PatchObject, Plan, Prove, RetainVolume, WaitReady
+from pvserve.render import Options
+from pvserve.render import render as written
 
 MANAGED = {"app.kubernetes.io/managed-by": "pvserve"}
 SERVER_SIDE = {
@@ -156,3 +158,11 @@ def copying(*steps: Any, **fields: Any) -> Plan:
     """A plan with such a load; `steps` beside it, or all that a plan has."""
     rest = steps or tuple(item for item in whole().steps if not isinstance(item, Load))
     return whole(**{"steps": (*rest, copy_step()), **fields})
+
+
+REPOSITORY = Options("https://git.example/models.git", "main", "clusters/one")
+
+
+def render(plan: Plan, form: str) -> dict[str, str]:
+    """With what any form has to be told."""
+    return written(plan, form, REPOSITORY)

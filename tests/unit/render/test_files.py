@@ -11,9 +11,10 @@ import yaml
 from pvserve.errors import Refused, UsageError
 from pvserve.facts.objects import ObjectKey
 from pvserve.plan.steps import PatchObject, Plan
-from pvserve.render import FORMS, render
+from pvserve.render import FORMS
 
 from . import plans
+from .plans import render
 
 
 def documents(plan: Plan) -> list[dict[str, Any]]:

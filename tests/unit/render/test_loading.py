@@ -11,10 +11,10 @@ from pvserve.errors import Refused
 from pvserve.facts.objects import annotations_of
 from pvserve.plan.load_step import step_job
 from pvserve.plan.steps import Load, Plan
-from pvserve.render import render
 from pvserve.transfer.program import step_files
 
 from . import plans
+from .plans import render
 
 LOADING = ("job",)
 
