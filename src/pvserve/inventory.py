@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pvserve.facts import InventoryFacts, Object, Unknown, name, namespace
+from pvserve.facts import InventoryFacts, Object, Unknown, annotations_of, name, namespace
 from pvserve.plan.claim import recorded_models
+from pvserve.plan.lifecycle.same import SHARE_OF
 from pvserve.plan.lifecycle.users import claims_of, places_of
 
 
@@ -87,7 +88,7 @@ def _names(users: Mapping[str, list[str]]) -> tuple[str, ...]:
 
 def _left_on(volume: Object) -> tuple[ModelRow, ...]:
     """The models that are noted on a volume without a claim."""
-    return _models(volume, {}) if _phase(volume) == "Released" else ()
+    return _models(volume, {}) if _phase(volume) == "Released" and SHARE_OF not in annotations_of(volume) else ()
 
 
 def _released(volume: Object, models: tuple[ModelRow, ...]) -> ClaimRow:

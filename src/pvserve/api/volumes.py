@@ -7,10 +7,22 @@ from __future__ import annotations
 
 from pvserve.api.planned import Planned, admitted
 from pvserve.cluster import Cluster
-from pvserve.cluster.volumes import read_inventory, read_volume_facts
-from pvserve.facts import VolumeFacts, VolumeQuery
+from pvserve.cluster.volumes import VOLUME, read_inventory, read_volume_facts
+from pvserve.facts import Object, Unknown, VolumeFacts, VolumeQuery, annotations_of
+from pvserve.facts import name as name_of
 from pvserve.inventory import ClaimRow, inventory
-from pvserve.plan.lifecycle import adopt_plan, release_plan, remove_plan, resize_plan, retain_plan, undo_retain_plan
+from pvserve.plan.lifecycle import (
+    adopt_plan,
+    release_plan,
+    remove_plan,
+    resize_plan,
+    retain_plan,
+    share_plan,
+    undo_retain_plan,
+    unshare_plan,
+)
+from pvserve.plan.lifecycle.derived import share_name
+from pvserve.plan.lifecycle.same import SHARE_OF, holder_of, shares_of
 from pvserve.plan.rights import Use, rights_of
 from pvserve.spec.place import parse_target
 
@@ -53,6 +65,28 @@ def rm(place: str, cluster: Cluster, *, name: str = "", everything: bool = False
     target = parse_target(place)
     facts = _volume_facts(cluster, target.claim, "rm", neighbours=True, image=not image)
     return admitted(remove_plan(target, facts, typed=name, everything=everything, image=image), cluster)
+
+
+def share(claim: str, to: str, cluster: Cluster, *, name: str = "") -> Planned:
+    """The plan that gives namespace `to` the data of a claim, read-only, as claim `name` ("" = of the same name)."""
+    here, wanted = _volume_facts(cluster, claim, "share"), name or claim
+    volume = share_name(name_of(here.volume), to, wanted) if isinstance(here.volume, dict) else ""
+    there = read_volume_facts(cluster, VolumeQuery(to, wanted, volume, rights_of("share-to", to)))
+    return admitted(share_plan(claim, here, wanted, there), cluster)
+
+
+def unshare(claim: str, cluster: Cluster) -> Planned:
+    """The plan that takes the share `claim` of the cluster's namespace away."""
+    share_of, derived = f"{cluster.namespace}/{claim}", ""
+    volumes = cluster.find_all(*VOLUME)
+    origin: Object | Unknown | None = volumes if isinstance(volumes, Unknown) else None
+    for item in () if isinstance(volumes, Unknown) else volumes:
+        if SHARE_OF in annotations_of(item) and "/".join(holder_of(item)) == share_of:
+            derived = name_of(item)
+        elif share_of in shares_of(item):
+            origin = item
+    facts = _volume_facts(cluster, claim, "unshare", volume=derived)
+    return admitted(unshare_plan(claim, facts, origin), cluster)
 
 
 def _volume_facts(

@@ -20,6 +20,7 @@ from pvserve.events import Listener, StepState
 from pvserve.model import Listing
 from pvserve.plan.steps import (
     ApplyObject,
+    DeleteObject,
     Load,
     PatchObject,
     Plan,
@@ -104,7 +105,7 @@ def _run_step(
             retain_volume(cluster, step)
         case WaitReady():
             wait_ready(cluster, step, listen, cancel)
-        case ReleaseClaim() | WaitBound() | WaitResized():
+        case ReleaseClaim() | DeleteObject() | WaitBound() | WaitResized():
             run_volume_step(cluster, step, listen, cancel)
         case Load():
             if listing is None and not step.source_claim:

@@ -16,7 +16,7 @@ from pvserve.facts import Object, Unknown
 from pvserve.plan.claim import RETAIN
 from pvserve.plan.lifecycle.checks import POLICY, capacity
 from pvserve.plan.lifecycle.resize import resizing
-from pvserve.plan.steps import ReleaseClaim, WaitBound, WaitResized
+from pvserve.plan.steps import DeleteObject, ReleaseClaim, WaitBound, WaitResized
 from pvserve.spec.quantity import format_quantity
 
 CLAIM = ("v1", "PersistentVolumeClaim")
@@ -25,12 +25,17 @@ POLL_SECONDS = 0.5
 
 
 def run_volume_step(
-    cluster: Cluster, step: ReleaseClaim | WaitBound | WaitResized, listen: Listener, cancel: threading.Event
+    cluster: Cluster,
+    step: ReleaseClaim | DeleteObject | WaitBound | WaitResized,
+    listen: Listener,
+    cancel: threading.Event,
 ) -> None:
     """Carries out the step."""
     match step:
         case ReleaseClaim():
             _release_claim(cluster, step, cancel)
+        case DeleteObject():
+            _delete(cluster, step, cancel)
         case WaitBound():
             _wait_bound(cluster, step, cancel)
         case WaitResized():
@@ -68,6 +73,25 @@ def _release_claim(cluster: Cluster, step: ReleaseClaim, cancel: threading.Event
         remedy=(f"kubectl describe pvc {step.claim} -n {cluster.namespace}",),
     )
     _until(released, step.timeout_seconds, late, cancel)
+
+
+def _delete(cluster: Cluster, step: DeleteObject, cancel: threading.Event) -> None:
+    """Returns when the object of this uid is gone. Raises TimedOut."""
+    key = step.target
+    cluster.delete(key.api_version, key.kind, key.name, key.namespace, uid=step.uid)
+
+    def gone() -> bool:
+        now = cluster.find(key.api_version, key.kind, key.name, key.namespace)
+        return not isinstance(now, dict) or now["metadata"]["uid"] != step.uid
+
+    where = f" -n {key.namespace}" if key.namespace else ""
+    late = TimedOut(
+        "NotDeletedInTime",
+        f"{key} was deleted and is still there after {step.timeout_seconds} s: something holds it",
+        subject=str(key),
+        remedy=(f"kubectl describe {key.kind.lower()} {key.name}{where}",),
+    )
+    _until(gone, step.timeout_seconds, late, cancel)
 
 
 def _wait_bound(cluster: Cluster, step: WaitBound, cancel: threading.Event) -> None:

@@ -30,6 +30,8 @@ COMMANDS = {
     "adopt": "Make a Released volume a claim again.",
     "resize": "Give a claim more room.",
     "rm": "Remove a model that nobody uses from its claim.",
+    "share": "Give another namespace the data of a claim, read-only.",
+    "unshare": "Take a share away again.",
     "status": "Show a service, its pods and its claim.",
     "ls": "List claims, the models on them, and who serves them.",
     "doctor": "Say what is wrong with a service, and what to do.",

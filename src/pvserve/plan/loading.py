@@ -123,6 +123,13 @@ def source_part(facts: Facts, source: Source, path: str) -> Part:
     if isinstance(facts.source.object, Unknown):
         return unreadable(f"claim {claim}", facts.source.object)
     if facts.source.object is None:
+        elsewhere = known(facts.source.elsewhere, ())
+        if elsewhere:
+            message = (
+                f"claim {claim}, which the model should lie on, is in namespace {', '.join(elsewhere)}, not in {where}"
+            )
+            share = f"share its data with this namespace: pvserve share {claim} --to {where} -n {elsewhere[0]}"
+            return refused("ClaimElsewhere", message, share)
         message = f"claim {claim}, which the model should lie on, does not exist in namespace {where}"
         return refused("NoSuchClaim", message, f"kubectl get pvc -n {where}")
     if claim == facts.claim.name and _overlap(source.place.path, path):

@@ -25,6 +25,9 @@ Use = Literal[
     "adopt",
     "resize",
     "rm",
+    "share",
+    "share-to",
+    "unshare",
 ]
 
 
@@ -116,6 +119,16 @@ NEEDS: tuple[Need, ...] = (
     Need("rm", "coordination.k8s.io", "leases", ("get", "create", "patch"), "one writer per place on a claim"),
     Need("rm", "", "persistentvolumes", ("get", "list"), "who else has the data of this volume",
          "users in other namespaces are not looked for, and the plan says so", True),
+    Need("share", "", "persistentvolumeclaims", ("get",), "the claim that is shared"),
+    Need("share", "", "persistentvolumes", ("get", "create", "patch"), "its volume, and the one derived from it",
+         cluster_wide=True),
+    Need("share-to", "", "persistentvolumeclaims", ("get", "create", "patch"), "the claim for it"),
+    Need("unshare", "", "persistentvolumeclaims", ("get", "delete"), "the claim of the share"),
+    Need("unshare", "", "pods", ("list",), "who uses it"),
+    Need("unshare", KSERVE, "inferenceservices", ("list",), "who uses it"),
+    Need("unshare", KSERVE, "servingruntimes", ("list",), "who uses it"),
+    Need("unshare", "", "persistentvolumes", ("get", "list", "patch", "delete"),
+         "its volume, and the count on the one that is shared", cluster_wide=True),
 )  # fmt: skip
 
 

@@ -160,6 +160,19 @@ class RemoveModel:
 
 
 @dataclass(frozen=True)
+class DeleteObject:
+    """Delete the object, where it is still the one of this uid, and wait until it is gone."""
+
+    id: str
+    title: str
+    target: ObjectKey
+    uid: str
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+    timeout_seconds: int = 120
+
+
+@dataclass(frozen=True)
 class WaitBound:
     """Wait until the claim is bound to `volume`, and to no other."""
 
@@ -191,6 +204,7 @@ Step = (
     | Prove
     | ReleaseClaim
     | RemoveModel
+    | DeleteObject
     | WaitBound
     | WaitResized
 )

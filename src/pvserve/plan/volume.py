@@ -46,6 +46,7 @@ def _no_such_claim(spec: ModelSpec, facts: Facts) -> Part:
             f"claim {spec.claim.name} is in namespace {', '.join(elsewhere)}, not in {where}: a pod can only mount a "
             "claim of its own namespace",
             f"serve it there: -n {elsewhere[0]}",
+            f"or share its data with this namespace: pvserve share {spec.claim.name} --to {where} -n {elsewhere[0]}",
             f"or load the model here: pvserve load MODEL_DIRECTORY pvc://{spec.claim.name} -n {where}",
         )
     return refused(
@@ -173,7 +174,8 @@ def _elsewhere_note(spec: ModelSpec, facts: Facts) -> tuple[str, ...]:
         return ()
     return (
         f"a claim {spec.claim.name} exists in namespace {', '.join(elsewhere)}; pods can only mount claims of their "
-        "own namespace, so this is a new one",
+        f"own namespace, so this is a new one, and empty; to read the same data here: pvserve share {spec.claim.name} "
+        f"--to {facts.namespace.name} -n {elsewhere[0]}",
     )
 
 

@@ -21,6 +21,9 @@ USES = {
     "adopt": "Make a Released volume a claim again (`adopt`)",
     "resize": "Grow a claim (`resize`)",
     "rm": "Remove a model (`rm`)",
+    "share": "Share a claim's data with another namespace (`share`): in the namespace of the claim",
+    "share-to": "Share a claim's data with another namespace (`share`): in the other namespace",
+    "unshare": "Give a share up (`unshare`)",
 }
 HEAD = """\
 # Rights

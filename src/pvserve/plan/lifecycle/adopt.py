@@ -23,6 +23,7 @@ from pvserve.plan.lifecycle.checks import (
     plan_of,
     volume_patch,
 )
+from pvserve.plan.lifecycle.same import SHARE_OF
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import rights_of
 from pvserve.plan.steps import ApplyObject, Plan, WaitBound
@@ -64,6 +65,9 @@ def _unfit(volume: Object, claim: str, facts: VolumeFacts) -> Part:
     title, where = f"volume {name(volume)}", facts.namespace.name
     if volume["metadata"].get("deletionTimestamp"):
         return refused("VolumeGoing", f"{title} is being deleted", f"kubectl describe pv {name(volume)}")
+    if origin := annotations_of(volume).get(SHARE_OF, ""):
+        message = f"{title} is a read-only share of volume {origin}"
+        return refused("VolumeIsShare", message, f"pvserve unshare {namespace}/{holder}", "then share the data again")
     if phase == "Bound" and (namespace, holder) != (where, claim):
         return refused(
             "VolumeBound",

@@ -72,7 +72,9 @@ def lacking(facts: VolumeFacts, *uses: Use, command: str = "") -> Part:
         return Part()
     shown = "; ".join(str(right) for right in missing)
     remedy = [f"an administrator can: {command}"] if command else []
-    remedy.append(f"or give the rights with: kubectl apply -f - <<'EOF'\n{role_text(wanted)}\nEOF")
+    remedy.append(
+        f"{'or ' if command else ''}give the rights with: kubectl apply -f - <<'EOF'\n{role_text(wanted)}\nEOF"
+    )
     return refused("MissingRights", f"you may not {shown}", *remedy, code=4)
 
 

@@ -5,7 +5,7 @@ Owns this plan. Pure. Source: https://kubernetes.io/docs/concepts/storage/persis
 
 from __future__ import annotations
 
-from pvserve.facts import Object, Unknown, VolumeFacts, name
+from pvserve.facts import Object, Unknown, VolumeFacts, annotations_of, name
 from pvserve.plan.claim import RETAIN
 from pvserve.plan.lifecycle.checks import (
     POLICY,
@@ -17,6 +17,8 @@ from pvserve.plan.lifecycle.checks import (
     the_volume,
     volume_patch,
 )
+from pvserve.plan.lifecycle.removing import still_shared
+from pvserve.plan.lifecycle.same import SHARE_OF
 from pvserve.plan.lifecycle.users import users_of
 from pvserve.plan.part import Part, refused
 from pvserve.plan.retain import PATCH_VOLUME
@@ -38,6 +40,9 @@ def _release(claim: str, facts: VolumeFacts) -> Part:
     volume = the_volume(facts, claim)
     if isinstance(volume, Part):
         return _unseen(claim, facts)
+    shared = apart(found, volume)
+    if shared.refusals:
+        return shared
     used = in_use(claim, facts)
     denied = used if used.refusals else lacking(facts, "release")
     if denied.refusals:
@@ -91,6 +96,15 @@ def _keep(claim: Object, volume: Object, facts: VolumeFacts) -> Part:
     if "spec" not in body:
         title, why = f"note on volume {name(volume)} which models it holds", "the claim's own record goes with it"
     return Part(steps=(volume_patch("retain", title, volume, body, why),))
+
+
+def apart(claim: Object, volume: Object) -> Part:
+    """The refusal of a share, and of a claim whose data other namespaces read."""
+    where, origin = claim["metadata"]["namespace"], annotations_of(claim).get(SHARE_OF, "")
+    if origin:
+        message = f"claim {name(claim)} is a read-only share of claim {origin}"
+        return refused("ClaimIsShare", message, f"pvserve unshare {where}/{name(claim)}")
+    return still_shared(volume, name(claim))
 
 
 def in_use(claim: str, facts: VolumeFacts) -> Part:

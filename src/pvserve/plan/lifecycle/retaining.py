@@ -18,6 +18,7 @@ from pvserve.plan.lifecycle.checks import (
     the_volume,
     volume_patch,
 )
+from pvserve.plan.lifecycle.removing import still_shared
 from pvserve.plan.part import Part, refused
 from pvserve.plan.steps import Plan
 
@@ -69,6 +70,9 @@ def _undo(claim: str, facts: VolumeFacts) -> Part:
     volume = the_volume(facts, claim)
     if isinstance(volume, Part):
         return volume
+    shared = still_shared(volume, claim)
+    if shared.refusals:
+        return shared
     before = annotations_of(volume).get(BEFORE_POLICY, "")
     policy = str(volume["spec"].get(POLICY, ""))
     if not before:
