@@ -7,7 +7,8 @@ what is done for one model.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -126,17 +127,21 @@ def _kept(asked: Future[Gathered] | Future[Planned]) -> Gathered | Planned | Pvs
 
 def _made(gathered: Sequence[Gathered | Planned | PvserveError]) -> list[Plan | None]:
     """The plans one after the other, each as if those before it were carried out."""
-    found = [item for item in gathered if isinstance(item, Gathered)]
-    before: dict[tuple[str, str], list[Plan]] = {}
+    brought: dict[tuple[str, str], list[Content]] = defaultdict(list)
+    before: dict[tuple[str, str], list[Plan]] = defaultdict(list)
+    for item in gathered:
+        if isinstance(item, Gathered):
+            brought[_place(item)].append(item.brings)
     out: list[Plan | None] = []
     for item in gathered:
         if not isinstance(item, Gathered):
             out.append(None)
             continue
-        earlier = before.setdefault(_place(item), [])
-        others = [other.brings for other in found if other is not item and _place(other) == _place(item)]
-        out.append(item.made(ahead(item.facts, earlier), _sum(others)))
-        earlier.append(out[-1] or item.made())
+        place, own = _place(item), item.brings
+        size, files = _sum(brought[place])
+        plan = item.made(ahead(item.facts, before[place]), (size - own[0], files - own[1]))
+        before[place].append(plan)
+        out.append(plan)
     return out
 
 
@@ -144,9 +149,8 @@ def _place(item: Gathered) -> tuple[str, str]:
     return item.facts.namespace.name, item.facts.claim.name
 
 
-def _sum(contents: Iterable[Content]) -> Content:
-    several = list(contents)
-    return sum(size for size, _ in several), sum(files for _, files in several)
+def _sum(contents: Sequence[Content]) -> Content:
+    return sum(size for size, _ in contents), sum(files for _, files in contents)
 
 
 def _admitted(cluster: Cluster, found: Gathered | Planned | PvserveError, plan: Plan | None) -> Planned:

@@ -5,6 +5,7 @@ Owns the mapping of flags to the model file's keys. Checks nothing itself: `spec
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -40,6 +41,7 @@ def specs(flags: dict[str, Any], *, namespace: str | None) -> list[ModelSpec]:
         flags.get("file"),
         values_of(flags, namespace),
         values=flags.get("values") or (),
+        environment=os.environ,
         assignments=flags.get("assignments") or (),
     )
     for warning in found.warnings:

@@ -38,6 +38,14 @@ def unknown_keys(value: dict[str, Any], model: type[BaseModel] = ModelSpec, path
             yield from unknown_keys(below, inner, (*path, key))
 
 
+def keys(model: type[BaseModel] = ModelSpec, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key that a model file can have, outermost first."""
+    for key, inner in _keys(model).items():
+        yield (*above, key)
+        if inner is not None:
+            yield from keys(inner, (*above, key))
+
+
 def faults(error: ValidationError) -> list[Complaint]:
     """pydantic's errors in our words."""
     return [Complaint(detail["loc"], _sentence(detail)) for detail in error.errors(include_url=False)]

@@ -15,9 +15,9 @@ from typing import Any, TextIO
 from pydantic import ValidationError
 
 from pvserve.errors import UsageError
-from pvserve.spec.complaints import Complaint, faults, unknown_keys
+from pvserve.spec.complaints import Complaint, faults, keys, unknown_keys
 from pvserve.spec.document import MAX_TEXT, Document, Mark, documents
-from pvserve.spec.layers import Layer, flags_layer, laid_over, resolved, set_layer, values_layer
+from pvserve.spec.layers import Layer, flags_layer, laid_over, resolved, set_layer, values_layer, variables_layer
 from pvserve.spec.model import ModelSpec
 
 STDIN = "-"
@@ -47,13 +47,15 @@ def read_specs(
     flags: Mapping[str, Any] | None = None,
     *,
     values: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
     assignments: Sequence[str] = (),
     stdin: TextIO | None = None,
 ) -> Specs:
     """The models that `file` (`-` is stdin, a directory is its *.yaml and *.yml; None is no file) and flags describe.
 
-    Over every document lie the `values` files in their order, then `assignments` (`claim.size=20Gi`), then `flags`,
-    which have the shape of the file: `{"name": "granite-pvc", "claim": {"size": "20Gi"}}`.
+    Over every document lie the `values` files in their order, then variables of `environment` (PVSERVE_SET_CLAIM_SIZE),
+    then `assignments` (`claim.size=20Gi`), then `flags`, which have the shape of the file:
+    `{"name": "granite-pvc", "claim": {"size": "20Gi"}}`.
     A relative `model` counts from the file's directory, or from the working directory on stdin and in flags.
 
     Raises:
@@ -61,6 +63,7 @@ def read_specs(
             `SameTwice`.
     """
     layers = [_values(name, stdin) for name in values]
+    layers += [variables_layer(environment, list(keys()))] if environment and file is not None else []
     layers += [set_layer(assignments), flags_layer(flags or {})]
     warnings = [warning for layer in layers if layer.document for warning in layer.document.warnings]
     if file is None:

@@ -1,11 +1,12 @@
-"""What is laid over a model file: `--values` files, `--set` and flags, each above the one before.
+"""What is laid over a model file: `--values` files, variables, `--set` and flags, each above the one before.
 
-Owns the merging, and which layer a faulty value came from. Knows no field but `claim` and `model`, which have a
-short form and a relative one.
+Owns the merging, and which layer a faulty value came from. Knows of no field what it means but of `claim` and `model`,
+which have a short form and a relative one.
 """
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from pvserve.errors import UsageError
 from pvserve.spec.complaints import Complaint
 from pvserve.spec.document import Document, Mark, Path, documents
 
+VARIABLE = "PVSERVE_SET_"  # and the key, as PVSERVE_SET_CLAIM_STORAGE_CLASS
 _ASSIGNMENT = re.compile(r"([A-Za-z]+(?:\.[A-Za-z]+)*)=(.*)", re.DOTALL)
 
 
@@ -23,8 +25,8 @@ _ASSIGNMENT = re.compile(r"([A-Za-z]+(?:\.[A-Za-z]+)*)=(.*)", re.DOTALL)
 class Layer:
     """Values in the shape of a model file, and where they stand.
 
-    `file` and `document` are given where a file holds them; `option` is the flag for all of them, as `--set`;
-    without either each key has a flag of its own.
+    `file` and `document` are given where a file holds them; `option` is the flag for all of them, as `--set`, or
+    VARIABLE; without either each key has a flag of its own.
     """
 
     value: dict[str, Any]
@@ -46,6 +48,8 @@ class Layer:
     def shown(self, path: Path) -> str:
         """How the user gave the value at `path`."""
         words = [str(part) for part in path if isinstance(part, str)]
+        if self.option == VARIABLE:
+            return variable(words)
         if self.option:
             return f"{self.option} {'.'.join(words)}"
         if self.document is not None:
@@ -85,19 +89,46 @@ def set_layer(assignments: Sequence[str]) -> Layer:
     value: dict[str, Any] = {}
     for text in assignments:
         match = _ASSIGNMENT.fullmatch(text)
-        found = documents(match[2], f"--set {match[1]}") if match else []
-        if match is None or len(found) != 1:
-            raise UsageError(
-                "ModelFileInvalid",
-                f"--set {text!r:.100} is not KEY=VALUE" if match is None else f"--set {match[1]} has no value",
-                subject="--set",
-                remedy=("write it as --set claim.size=20Gi",),
-            )
-        level: Any = found[0].value
-        for key in reversed(match[1].split(".")):
-            level = {key: level}
-        value = laid_over(value, level)
+        if match is None:
+            raise _no_assignment(f"--set {text!r:.100} is not KEY=VALUE", "--set", "--set claim.size=20Gi")
+        value = laid_over(value, _assigned(match[1].split("."), match[2], f"--set {match[1]}", "--set claim.size=20Gi"))
     return Layer(resolved(value, os.getcwd()), option="--set")
+
+
+def variables_layer(environment: Mapping[str, str], keys: Sequence[Sequence[str]]) -> Layer:
+    """What variables of the environment give, PVSERVE_SET_CLAIM_SIZE for `claim.size`; values are read as YAML.
+
+    `keys` are all that a model file has, outermost first. Raises UsageError as `set_layer`, and for a variable that
+    names none of them.
+    """
+    known = {variable(key): key for key in keys}
+    value: dict[str, Any] = {}
+    for given in sorted(given for given in environment if given.startswith(VARIABLE)):
+        if given not in known:
+            near = difflib.get_close_matches(given, known, 1)
+            words = f"{given} names no key of a model file" + (f"; did you mean {near[0]}?" if near else "")
+            raise _no_assignment(words, given, f"{VARIABLE}CLAIM_SIZE=20Gi, or unset {given}")
+        value = laid_over(value, _assigned(known[given], environment[given], given, f"{VARIABLE}CLAIM_SIZE=20Gi"))
+    return Layer(resolved(value, os.getcwd()), option=VARIABLE)
+
+
+def variable(key: Sequence[str]) -> str:
+    """The variable for a key: claim, storageClass gives PVSERVE_SET_CLAIM_STORAGE_CLASS."""
+    return VARIABLE + "_".join(re.sub("([A-Z])", r"_\1", word) for word in key).upper()
+
+
+def _assigned(key: Sequence[str], text: str, given: str, example: str) -> dict[str, Any]:
+    found = documents(text, given)
+    if len(found) != 1:
+        raise _no_assignment(f"{given} has no value", given.partition(" ")[0], example)
+    level: Any = found[0].value
+    for word in reversed(key):
+        level = {word: level}
+    return dict(level)
+
+
+def _no_assignment(words: str, subject: str, example: str) -> UsageError:
+    return UsageError("ModelFileInvalid", words, subject=subject, remedy=(f"write it as {example}",))
 
 
 def laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,24 @@
-"""The reference of commands and flags, made from the commands themselves.
+"""The reference of commands and flags, of the model file's keys and of exit codes, made from the code itself.
 
-`python tests/unit/cli/reference.py` writes it anew into docs/commands.md, below the marker; what is above is by hand.
+`python tests/unit/cli/reference.py` writes it anew into the pages of docs, below the marker; what is above is by hand.
 """
 
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import click
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from pvserve.cli.codes import CODES
 from pvserve.cli.main import COMMANDS
+from pvserve.errors import SERIOUS
+from pvserve.spec.layers import variable
+from pvserve.spec.model import ModelSpec
 
-PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
+DOCS = Path(__file__).parents[3] / "docs"
 MARKER = "<!-- Below: from the code, by `python tests/unit/cli/reference.py`. -->\n"
 
 
@@ -70,11 +77,59 @@ def _value(option: click.Option) -> str:
     return f"{kind}, **{option.default:g}**" if isinstance(option.default, float) else kind
 
 
-def page() -> str:
+def keys_table() -> str:
+    """The keys of a model file, from its schema, with the variable that lies over each."""
+    lines = ["## Keys", "", "| key | value | left out | variable |", "|---|---|---|---|"]
+    for path, field in _fields(ModelSpec):
+        meaning, _, default = f"; {field.description}".partition("; default: ")
+        given, words = default or _default(field), (_kind(field), meaning.removeprefix("; "))
+        lines.append(
+            f"| `{'.'.join(path)}` | {_kind(field)}{meaning.removeprefix('; ')} | {given} | `{variable(path)}` |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _fields(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    for name, field in model.model_fields.items():
+        path = (*above, field.alias or name)
+        yield path, field
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _fields(field.annotation, path)
+
+
+def _kind(field: FieldInfo) -> str:
+    """The words that a value can be, where there are few."""
+    kinds = [field.annotation, *get_args(field.annotation)]
+    words = next((get_args(kind) for kind in kinds if get_origin(kind) is Literal), ())
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.default
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if isinstance(value, str | int) else ""
+
+
+def codes_table() -> str:
+    """Exit codes with their meanings, the order of several models' codes, and which errors have each."""
+    lines = ["| code | meaning | what a script does |", "|---|---|---|"]
+    lines += [f"| {code} | {meaning} | {then} |" for code, meaning, then in CODES]
+    lines += ["", f"The most serious first: {', '.join(map(str, SERIOUS))}."]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"commands.md": reference, "model-file.md": keys_table, "exit-codes.md": codes_table}
+
+
+def page(name: str) -> str:
     """The whole page: what was written by hand, and the reference."""
-    by_hand, _, _ = PAGE.read_text(encoding="utf-8").partition(MARKER)
-    return by_hand + MARKER + reference()
+    by_hand, _, _ = (DOCS / name).read_text(encoding="utf-8").partition(MARKER)
+    return by_hand + MARKER + PAGES[name]()
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for each in PAGES:
+        (DOCS / each).write_text(page(each), encoding="utf-8")

@@ -114,3 +114,38 @@ def test_the_same_service_in_two_files_is_refused_with_both_names(file: Path) ->
     assert error.reason == "SameTwice"
     assert os.path.join("models", "a.yaml") in error.message
     assert error.subject == f"{os.path.join('models', 'b.yaml')}:1:1"
+
+
+def test_variables_lie_above_values_and_below_set(file: Path) -> None:
+    values = written(file.parent, "prod.yaml", "claim: {size: 20Gi, storageClass: slow, accessMode: ReadWriteOnce}\n")
+    environment = {"PVSERVE_SET_CLAIM_STORAGE_CLASS": "fast", "PVSERVE_SET_CLAIM_ACCESS_MODE": "ReadWriteMany"}
+    environment |= {"PVSERVE_SET_INCLUDE": '["*.json"]', "PVSERVE_SET_IN_PLACE": "true", "HOME": "/root"}
+    given = ["claim.accessMode=ReadWriteOncePod", "name=granite"]
+    spec = read_specs("model.yaml", values=[values], environment=environment, assignments=given).specs[0]
+    claim = spec.claim
+    assert (claim.size, claim.storage_class, claim.access_mode) == ("20Gi", "fast", "ReadWriteOncePod")
+    assert (spec.include, spec.in_place) == (("*.json",), True)
+
+
+def test_a_variable_for_the_claim_as_a_whole_gives_its_name(file: Path) -> None:
+    claim = read_specs("model.yaml", environment={"PVSERVE_SET_CLAIM": "other"}).specs[0].claim
+    assert (claim.name, claim.size) == ("other", "10Gi")
+
+
+def test_without_a_model_file_variables_are_not_looked_at() -> None:
+    flags = {"name": "a", "format": "f", "claim": "c"}
+    assert read_specs(None, flags, environment={"PVSERVE_SET_NOPE": "1"}).specs[0].name == "a"
+
+
+def test_what_is_wrong_with_a_variable_is_said_of_it(file: Path) -> None:
+    unknown = refused("model.yaml", environment={"PVSERVE_SET_CLAIM_SIZ": "1Gi"})
+    assert unknown.subject == "PVSERVE_SET_CLAIM_SIZ"
+    assert "did you mean PVSERVE_SET_CLAIM_SIZE?" in unknown.message
+    assert refused("model.yaml", environment={"PVSERVE_SET_CLAIM_SIZE": "much"}).subject == "PVSERVE_SET_CLAIM_SIZE"
+    assert "has no value" in refused("model.yaml", environment={"PVSERVE_SET_TIMEOUT": ""}).message
+    assert refused("model.yaml", environment={"PVSERVE_SET_TIMEOUT": "[1"}).reason == "YamlInvalid"
+
+
+def test_a_variable_for_one_model_is_refused_for_several(file: Path) -> None:
+    file.write_text(f"{MODEL}---\n{MODEL.replace('granite-pvc', 'b').replace('cache', 'd')}")
+    assert refused("model.yaml", environment={"PVSERVE_SET_NAME": "x"}).subject == "PVSERVE_SET_NAME"
