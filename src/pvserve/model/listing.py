@@ -148,7 +148,7 @@ def unloadable(root: str, faults: list[Fault]) -> Refused:
     return Refused(
         "UnloadableFiles",
         f"{shown(first.path)} {first.why}{rest}; nothing was sent",
-        subject=os.path.join(root, first.path),
+        subject=shown(os.path.join(root, first.path)),
         detail="\n".join(f"{shown(fault.path)} {fault.why}" for fault in faults[:_FAULTS_SHOWN]),
         remedy=("repair or remove what is named, or leave it out with --exclude 'PATTERN'",),
     )

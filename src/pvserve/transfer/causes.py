@@ -19,10 +19,20 @@ INODES = 16  # for pvserve's own files
 HEADROOM = 0.06  # of the bytes to come, for the file system itself (CDI reserves the same)
 
 
+class Disturbed(PvserveError):
+    """What failed had been taken over from another writer, who may not know it yet: worth another try at once."""
+
+
 def failure(told: Any, target: Target) -> PvserveError:
     """The error that a FAIL frame stands for."""
-    if not isinstance(told, dict):
-        told = {}
+    told = told if isinstance(told, dict) else {}
+    error = _failure(told, target)
+    if told.get("disturbed") is True and error.reason in ("VolumeUnsafe", "AgentFailed"):
+        return Disturbed(error.reason, error.message, subject=error.subject, remedy=error.remedy)
+    return error
+
+
+def _failure(told: Mapping[str, Any], target: Target) -> PvserveError:
     code, path, number = str(told.get("code")), shown(str(told.get("path"))[:SAID]), told.get("errno")
     text = shown(str(told.get("text"))[-SAID:])
     if number in (errno.ENOSPC, errno.EDQUOT):
@@ -119,19 +129,32 @@ def no_inodes(target: Target, missing: int, free: int) -> Refused:
 
 
 def check_room(target: Target, sizes: Sequence[int], there: Mapping[int, int], space: Mapping[str, int]) -> None:
-    """Refuse what does not fit; `there` are the bytes of each file that lie on the volume already."""
+    """Refuse what does not fit. `there` are the bytes of each file that lie on the volume already.
+
+    `space` also tells `held`: bytes that the partial files take of it, those too that must be written again.
+    """
     block = max(1, space["block"])
-    rounded = ((-(-size // block) * block, there.get(number, 0)) for number, size in enumerate(sizes))
-    missing = sum(max(0, size - have) for size, have in rounded)
+    rounded = [-(-size // block) * block for size in sizes]
+    missing = sum(max(0, size - there.get(number, 0)) for number, size in enumerate(rounded))
+    missing = min(missing, max(0, sum(rounded) - max(0, space.get("held", 0))))
     if needed(missing) > space["free"]:
         raise no_room(target, missing, space["free"], space["size"])
 
 
-def check_inodes(target: Target, new: Sequence[str], free: int) -> None:
-    """Refuse more files than there are inodes; `free` is -1 where the file system counts none."""
-    directories = {path.rpartition("/")[0] for path in new}
-    if new and 0 <= free < len(new) + len(directories) + INODES:
-        raise no_inodes(target, len(new) + len(directories), free)
+def check_inodes(target: Target, paths: Sequence[str], free: int, held: int = 0) -> None:
+    """Refuse more files and directories than there are inodes; `held` of them lie in the partial transfer already.
+
+    `free` is -1 where the file system counts none.
+    """
+    directories: set[str] = set()
+    for path in paths:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in directories:
+            directories.add(parent)
+            parent = parent.rpartition("/")[0]
+    new = len(paths) + len(directories) - max(0, held)
+    if new > 0 and 0 <= free < new + INODES:
+        raise no_inodes(target, new, free)
 
 
 def needed(missing: int) -> int:

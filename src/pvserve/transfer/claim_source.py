@@ -90,12 +90,19 @@ def digest_source(wire: Wire, ask: Ask, source: Target) -> Iterator[tuple[int, s
     for start in range(0, len(numbers), ROWS):
         wire.send_json(FILES, [rows[number] for number in numbers[start : start + ROWS]])
     wire.send_json(FILES, [])
+    left = set(numbers)
     for frame in _answers(wire, source):
         if frame.kind != SOURCED:
             raise Broken(f"frame {frame.kind} came out of turn")
         with understood():
-            for place, digest in CHECKED.iter_unpack(frame.payload):
-                yield numbers[place], digest.hex(), frame.offset
+            told = [(numbers[place], digest.hex()) for place, digest in CHECKED.iter_unpack(frame.payload)]
+        for number, digest in told:
+            if number not in left:
+                raise Broken("the agent tells a file's digest twice")
+            left.remove(number)
+            yield number, digest, frame.offset
+    if left:
+        raise Broken("the agent does not tell every file's digest")
 
 
 def _answers(wire: Wire, source: Target) -> Iterator[Frame]:

@@ -14,6 +14,7 @@ from pvserve.events import Listener, silent
 from pvserve.model import DigestCache, Listing, manifest_digest, shown
 from pvserve.transfer.agent.frames import Broken
 from pvserve.transfer.ask import Ask, place_word, transfer_of
+from pvserve.transfer.causes import Disturbed
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.channels import NoAgent, open_channel
 from pvserve.transfer.claim_source import check_same, copy_needs_python, list_source
@@ -26,7 +27,7 @@ from pvserve.transfer.values import Loaded, Reach, Target, Via
 GIVE_UP_SECONDS = 180.0  # without any progress; a network or API server that is away for a minute is waited for
 STOP_SECONDS = 1.0
 FINAL = ("SourceChanged", "Overtaken")  # temporary, yet trying again at once is of no use
-DISTURBED, DISTURBED_TRIES = ("VolumeUnsafe", "AgentFailed"), 2
+DISTURBED_TRIES = 2
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -188,8 +189,8 @@ class _Load:
         for _ in range(DISTURBED_TRIES):
             try:
                 return self._session()
-            except PvserveError as error:
-                if error.reason not in DISTURBED or self._cancelled.is_set():
+            except Disturbed:
+                if self._cancelled.is_set():
                     raise
         return self._session()
 

@@ -139,15 +139,17 @@ class Session:
         """Refuse before the first byte what cannot fit."""
         with understood():
             space = {key: int(state["space"][key]) for key in ("free", "size", "inodes", "block")}
+            held = {key: int(state["held"][key]) for key in ("inodes", "bytes")}
         there: dict[int, int] = {}
         for number, row in have.items():
             if row[0] == "v":
                 there[number] = self._entries[number].size
             elif row[0] == "d":
                 there[number] = sum(int(run[1]) for run in row[1]) * CELL
-        causes.check_room(self._ask.target, [found.size for found in self._entries], there, space)
-        new = [found.path for number, found in enumerate(self._entries) if number not in there]
-        causes.check_inodes(self._ask.target, new, space["inodes"])
+        sizes = [found.size for found in self._entries]
+        causes.check_room(self._ask.target, sizes, there, {**space, "held": held["bytes"]})
+        paths = [found.path for found in self._entries]
+        causes.check_inodes(self._ask.target, paths, space["inodes"], held["inodes"])
 
     def _plan(self, have: dict[int, list[Any]]) -> None:
         """Jobs for what is missing, and for what is there but not yet digested on this side; largest first."""

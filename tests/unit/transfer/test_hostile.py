@@ -207,8 +207,9 @@ def told(kind: int, value: Any) -> bytes:
 WELCOME = told(HELLO, {"version": VERSION})
 SPACE = {"free": 1 << 40, "size": 1 << 41, "block": 4096, "inodes": -1}
 NOTHING = told(SURVEYED, {"kind": "nothing", "current": "", "uid": 0, "gids": [], "space": SPACE})
-ASKED = NOTHING + told(STATE, {"space": SPACE})
-BEGUN = told(STATE, {"space": SPACE}) + frame(READY)
+STATED = told(STATE, {"space": SPACE, "held": {"inodes": 0, "bytes": 0}})
+ASKED = NOTHING + STATED
+BEGUN = STATED + frame(READY)
 NASTY = "\x1b]0;owned\x07\x1b[2J\r\n\u202e"
 
 LIES = {
@@ -222,6 +223,7 @@ LIES = {
     "nonsense": WELCOME + told(SURVEYED, [1, 2, 3]),
     "deep": WELCOME + frame(SURVEYED, b"[" * 200_000),
     "huge numbers": WELCOME + frame(SURVEYED, b'{"kind":"nothing","current":"","uid":1e999,"gids":[],"space":{}}'),
+    "nothing held": WELCOME + NOTHING + told(STATE, {"space": SPACE}) + frame(READY),
     "a state of text": WELCOME + NOTHING + told(STATE, {"space": NASTY}) + frame(READY),
     "files that nobody sent": WELCOME + ASKED + told(HAVE, [[99, "v", "0" * 64]]),
     "a file number of text": WELCOME + ASKED + told(HAVE, [[NASTY, "v", ""]]),

@@ -5,6 +5,7 @@ Owns the layout below `.pvserve/`, who may write there, and what a resumed trans
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -22,6 +23,7 @@ from .volume import (
     open_directory,
     read_small,
     remove_tree,
+    walk,
     write_all,
     write_temporary,
 )
@@ -121,20 +123,28 @@ class Partial:
         self.shelf = open_directory(place.root, place.below("partial"), make=True)
         self.transfer = transfer
         self.epoch = f"{epoch:012d}"
-        for name in [transfer, *self.stale()]:
-            home = open_directory(self.shelf, name, make=True)
-            try:
-                self._take_over(home)
-            finally:
-                os.close(home)
+        self.taken_over = self._take_all_over()  # from a writer that may still be at work
         self.directory = open_directory(self.shelf, self.path, make=True)
+        self._take_all_over()  # again: of two writers that come at once, one sees what the other has made
 
     def open(self) -> None:
         """Make files and journal ready; only after `recover`, which finds in FILES what a publisher left there."""
         self.files = open_directory(self.directory, FILES, make=True)
         self.journal = Journal(self.directory, self.files)
 
-    def _take_over(self, home: int) -> None:
+    def _take_all_over(self) -> bool:
+        """Whether there was anything."""
+        found = False
+        for name in [self.transfer, *self.stale()]:
+            with contextlib.suppress(FileNotFoundError):  # another writer has just tidied up
+                home = open_directory(self.shelf, name, make=name == self.transfer)
+                try:
+                    found = self._take_over(home) or found
+                finally:
+                    os.close(home)
+        return found
+
+    def _take_over(self, home: int) -> bool:
         """Rename the latest earlier epoch's directory to ours, also of other contents to the same path.
 
         Its writer may still be alive somewhere. It can then only write what it wrote before: `transfer` stands for
@@ -147,7 +157,23 @@ class Partial:
             os.rename(epochs[-1], self.epoch, src_dir_fd=home, dst_dir_fd=home)
             os.fsync(home)
         for name in epochs[:-1]:
-            remove_tree(home, name)
+            self._put_out(home, name)
+        return bool(epochs)
+
+    def _put_out(self, home: int, name: str) -> None:
+        """Remove an earlier writer's directory: its name goes first, so that this writer knows why files are gone."""
+        ours = self.epoch
+        if name != self.epoch:
+            ours = f"{self.epoch}/.{name}" if look(home, self.epoch) else self.epoch
+            try:
+                os.rename(name, ours, src_dir_fd=home, dst_dir_fd=home)
+            except FileNotFoundError:  # another writer was faster
+                return
+        parent = open_directory(home, ours.rpartition("/")[0])
+        try:
+            remove_tree(parent, ours.rpartition("/")[2])
+        finally:
+            os.close(parent)
 
     @property
     def path(self) -> str:
@@ -167,6 +193,16 @@ class Partial:
                 raise Overtaken(f"{self._place.path} was taken over by a later writer")
         finally:
             os.close(there)
+
+    def held(self) -> dict[str, int]:
+        """What the partial files already take of the volume: inodes, and bytes as the file system counts them."""
+        inodes = size = 0
+        for _, here, entry in walk(self.files):
+            with contextlib.suppress(FileNotFoundError):  # removed by a writer that was overtaken
+                info = os.stat(entry.name, dir_fd=here, follow_symlinks=False)
+                inodes += 1
+                size += 0 if stat.S_ISDIR(info.st_mode) else info.st_blocks * 512
+        return {"inodes": inodes, "bytes": size}
 
     def stale(self) -> list[str]:
         """Partial transfers of other contents to the same path."""
@@ -194,8 +230,8 @@ class Partial:
             except FileNotFoundError:
                 continue
             try:
-                for epoch in [epoch for epoch in os.listdir(home) if epoch <= self.epoch]:
-                    remove_tree(home, epoch)
+                for epoch in sorted(epoch for epoch in os.listdir(home) if epoch <= self.epoch):
+                    self._put_out(home, epoch)
             finally:
                 os.close(home)
             try:

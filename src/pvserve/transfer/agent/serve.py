@@ -125,7 +125,9 @@ class Session:
     def fail(self, error: BaseException) -> None:
         """Tell the client why this session cannot go on."""
         with contextlib.suppress(Broken, OSError):
-            self._wire.send_json(FAIL, describe(error, self._place))
+            told = describe(error, self._place)
+            told["disturbed"] = self._partial is not None and self._partial.taken_over
+            self._wire.send_json(FAIL, told)
 
     def _take(self, frame: Frame, tree: Tree) -> None:
         assert self.receiver is not None
@@ -176,7 +178,7 @@ class Session:
             source = Source(ask["source"]["mount"], ask["source"]["path"])
             self._copier = Copier(source, _origins(rows_), self.receiver, self._wire.send, self.fail)
         copies = list(candidates(place, self._partial, self._expected.values())) if ask["reuse"] else []
-        self._wire.send_json(STATE, state(place))
+        self._wire.send_json(STATE, {**state(place), "held": self._partial.held()})
         self._tell_have([file for file, _ in copies])
         self._wire.send(READY)
         threading.Thread(target=self._copy, args=(place, copies), daemon=True).start()
@@ -247,7 +249,7 @@ class Session:
         texts = {name: bytes(text) for name, text in self._texts.items()}
         kept = ""
         if ask["how"] in ("adopt", "settle"):
-            partial = Partial(self._place, self._named(ask), ask["epoch"])
+            partial = self._partial = Partial(self._place, self._named(ask), ask["epoch"])
             if ask["how"] == "adopt":
                 adopt(self._place, partial, texts, ask["digest"])
             else:
