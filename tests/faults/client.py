@@ -107,8 +107,8 @@ class _Watch:
                     time.sleep(self.pace)
                 self.add(1, size - (frames.PACKED.size * number if kind == frames.PACK else 0))
 
-        def counted_receive(wire):
-            frame = receive(wire)
+        def counted_receive(wire, *limit):
+            frame = receive(wire, *limit)
             self.add(0, 1)
             return frame
 
@@ -132,7 +132,8 @@ def pod_of(job: Job) -> LocalPod:
     """A pod by the channel that is asked for."""
     lacks = ("python3",) if job.via == "shell" else ()
     address = "127.0.0.1" if job.via == "pod" else None
-    return LocalPod(lacks=lacks, python=job.python, env=job.env, address=address, can_forward=job.via == "port-forward")
+    through = {"can_proxy": job.via == "proxy", "can_forward": job.via == "port-forward"}
+    return LocalPod(lacks=lacks, python=job.python, env=job.env, address=address, **through)
 
 
 def main(job: Job) -> None:

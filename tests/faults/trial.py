@@ -26,7 +26,7 @@ from .client import Counts, Job
 KIB, MIB = 1 << 10, 1 << 20
 PART = 32 * MIB  # pvserve flushes at least so often
 CLIENT_SECONDS = 120.0
-CHANNELS = ("exec", "exec", "pod", "port-forward")
+CHANNELS = ("exec", "exec", "pod", "proxy", "port-forward")
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["tests.faults.client"])

@@ -151,7 +151,9 @@ _NEW_CLAIM = [
 ]
 _BYTES = [
     click.option("--image", help="Image of the loader pod; default: one the cluster has."),
-    click.option("--via", type=click.Choice(["auto", "pod", "port-forward", "exec"]), help="Channel for the bytes."),
+    click.option(
+        "--via", type=click.Choice(["auto", "pod", "proxy", "port-forward", "exec"]), help="Channel for the bytes."
+    ),
     click.option("--replace", is_flag=True, default=None, help="Allow other content where a model lies already."),
     click.option("--include", multiple=True, help="Only files that match this pattern; may be given several times."),
     click.option("--exclude", multiple=True, help="Leave out files that match this pattern; several times."),

@@ -17,7 +17,9 @@ from pvserve.cluster.exec import ExecStream, Result, open_exec
 from pvserve.cluster.failures import Conflict, NotFound, Response, as_unknown
 from pvserve.cluster.forward import Tunnel, open_tunnel
 from pvserve.cluster.kinds import KNOWN, Resource, api_path
+from pvserve.cluster.line import Line
 from pvserve.cluster.login import logging_in
+from pvserve.cluster.pod_proxy import open_proxied
 from pvserve.cluster.reach import PodReach
 from pvserve.cluster.request import PatchType, Request, on
 from pvserve.cluster.rest import Json, Listed, Rest
@@ -209,6 +211,10 @@ class Cluster:
     def forward(self, pod: str, namespace: str, port: int) -> Tunnel:
         """A connection to a port of a pod."""
         return open_tunnel(self._transport, pod, namespace, port)
+
+    def proxied(self, pod: str, namespace: str, port: int, timeout: float) -> Line:
+        """As `forward`, but the API server dials the pod itself; something must agree to an upgrade there."""
+        return open_proxied(self._transport, pod, namespace, port, timeout)
 
     def reach(self, pod: str, namespace: str, container: str) -> PodReach:
         """One container, as the transfer room touches it."""

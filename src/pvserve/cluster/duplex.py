@@ -1,59 +1,43 @@
 """A WebSocket that is read and written at the same time.
 
-Owns the socket's life and the messages on it. Must not know Kubernetes, nor what the messages mean.
+Owns the messages on a connection. Must not know Kubernetes, nor what the messages mean.
 
 Made of the protocol half of `websockets` (its frames, handshake and closing rules) because its ready-made connection
 holds one lock for reading and writing: when both directions are full, as in `exec cat`, it stands still for ever.
-Here a writer that waits never stops the reader. OpenSSL allows one call at a time on a connection, so the socket does
-not block and `_io` is held only for calls that return at once.
+Here a writer that waits never stops the reader.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from urllib3.util.wait import wait_for_read, wait_for_write
+from pvserve.cluster.line import Buffer, Closed, Line
 
 if TYPE_CHECKING:
     from websockets.client import ClientProtocol
     from websockets.frames import Frame
     from websockets.http11 import Request, Response
 
-Buffer = bytes | bytearray | memoryview
 PIECE = 1 << 17
 PING_SECONDS = 20.0  # load balancers cut connections that are idle for a minute
-LOOK_SECONDS = 1.0  # a waiting thread looks this often whether it was closed meanwhile
-
-
-Wait = Callable[[socket.socket, float], bool]
-
-
-class Closed(ConnectionError):
-    """The connection has ended; the message says how."""
 
 
 class Duplex:
     """One connection. One thread may receive while others send; any may close."""
 
     def __init__(self, sock: socket.socket, protocol: ClientProtocol) -> None:
-        sock.setblocking(False)
-        self._sock = sock
+        self._line = Line(sock)
         self._protocol = protocol
-        self._io = threading.Lock()
-        self._sending = threading.Lock()  # one message after the other; always taken before _state and _io
+        self._sending = threading.Lock()  # one message after the other; always taken before _state
         self._state = threading.Lock()
         self._messages: deque[bytes] = deque()
         self._parts: list[bytes] = []  # of a message in several frames
         self._replies: deque[bytes] = deque()  # pongs and the like, sent by whoever may send next
-        self._ended = ""
-        self._last_sent = time.monotonic()
         self._response: Response | None = None
 
     @property
@@ -69,10 +53,10 @@ class Duplex:
                 self._protocol.send_request(request)
                 pieces = self._protocol.data_to_send()
             for piece in pieces:
-                self._send_all(piece)
+                self._line.write(piece)
         while self._response is None:
-            if self._ended:
-                raise Closed(self._ended)
+            if self._line.ended:
+                raise Closed(self._line.ended)
             if not self._feed(deadline):
                 raise TimeoutError("no answer to the upgrade request")
         return self._response
@@ -81,18 +65,18 @@ class Duplex:
         """Sends one binary message; waits while the far end does not read. Raises Closed."""
         with self._sending:
             with self._state:
-                self._refuse_ended()
+                self._line.refuse_ended()
                 self._protocol.send_binary(message)
                 pieces = self._protocol.data_to_send()
             for piece in pieces:
-                self._send_all(piece)
+                self._line.write(piece)
         self._send_replies()
 
     def receive(self, timeout: float | None = None) -> bytes | None:
         """The next message; None when `timeout` seconds went by. Raises Closed at the end."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._messages:
-            self._refuse_ended()
+            self._line.refuse_ended()
             if not self._feed(deadline):
                 return None
         return self._messages.popleft()
@@ -106,23 +90,18 @@ class Duplex:
 
     def close(self) -> None:
         """Ends the connection at once, also under threads that wait in it."""
-        self._end("closed by this side")
-        with contextlib.suppress(OSError):
-            # Not SSLSocket's own: that drops its TLS state under the feet of other threads.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
-        with self._io:
-            self._sock.close()
+        self._line.close()
 
-    def _end(self, why: str) -> None:
-        self._ended = self._ended or why
-
-    def _refuse_ended(self) -> None:
-        if self._ended:
-            raise Closed(self._ended)
+    def bare(self) -> Line:
+        """The connection without its messages, for who agreed on something else with the far end. Raises Closed."""
+        self._line.refuse_ended()
+        if self._messages or self._parts:
+            raise Closed("the far end spoke out of turn")
+        return self._line
 
     def _feed(self, deadline: float | None) -> bool:
         """Reads once and takes in what came; False when the deadline passed."""
-        data = self._read(deadline)
+        data = self._line.read(PIECE, deadline, self._ping_when_idle)
         if data is None:
             return False
         with self._state:
@@ -137,7 +116,7 @@ class Duplex:
             self._take(event)
         self._send_replies()
         if broken is not None or not data:
-            self._end(str(broken or "the far end cut the connection"))
+            self._line.end(str(broken or "the far end cut the connection"))
         return True
 
     def _take(self, event: Request | Response | Frame) -> None:
@@ -152,65 +131,21 @@ class Duplex:
                 self._parts.clear()
         elif event.opcode is Opcode.CLOSE:
             received = self._protocol.close_rcvd
-            self._end(f"the far end closed the connection: {received}")
-
-    def _read(self, deadline: float | None) -> bytes | None:
-        """Some bytes, b"" at the end, None when the deadline passed."""
-        while True:
-            try:
-                with self._io:
-                    return self._sock.recv(PIECE)
-            except (ssl.SSLWantReadError, BlockingIOError):
-                pass
-            except (ssl.SSLWantWriteError, InterruptedError):
-                continue
-            except (OSError, ValueError) as error:
-                self._end(str(error))
-                raise Closed(self._ended) from error
-            left = LOOK_SECONDS if deadline is None else min(LOOK_SECONDS, deadline - time.monotonic())
-            if left <= 0:
-                return None
-            self._wait(wait_for_read, left)
-            self._refuse_ended()
-            self._ping_when_idle()
-
-    def _send_all(self, data: Buffer) -> None:
-        """Needs `_sending`. A TLS write that could not go through is repeated with the very same bytes."""
-        view = memoryview(data)
-        self._last_sent = time.monotonic()
-        while view:
-            self._refuse_ended()
-            try:
-                with self._io:
-                    sent = self._sock.send(view)
-                view = view[sent:]
-            except (ssl.SSLWantWriteError, BlockingIOError):
-                self._wait(wait_for_write, LOOK_SECONDS)
-            except ssl.SSLWantReadError:
-                self._wait(wait_for_read, LOOK_SECONDS)
-            except (OSError, ValueError) as error:
-                raise Closed(str(error)) from error
-
-    def _wait(self, wait: Wait, seconds: float) -> None:
-        try:
-            wait(self._sock, seconds)
-        except (OSError, ValueError) as error:  # closed by another thread
-            self._end(str(error))
-            raise Closed(self._ended) from error
+            self._line.end(f"the far end closed the connection: {received}")
 
     def _send_replies(self) -> None:
         """Sends what the protocol answers by itself, unless a sender is at it: that one then does."""
         while self._replies and self._sending.acquire(blocking=False):
             try:
                 while self._replies:
-                    self._send_all(self._replies.popleft())
+                    self._line.write(self._replies.popleft())
             except Closed:
                 return
             finally:
                 self._sending.release()
 
     def _ping_when_idle(self) -> None:
-        if time.monotonic() - self._last_sent < PING_SECONDS:
+        if time.monotonic() - self._line.last_sent < PING_SECONDS:
             return
         with self._state, contextlib.suppress(Exception):  # InvalidState: not open any more
             self._protocol.send_ping(b"")

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pvserve.cluster.duplex import Buffer, Closed, Duplex
+from pvserve.cluster.duplex import Duplex
 from pvserve.cluster.kinds import KNOWN
+from pvserve.cluster.line import Buffer, Closed
 from pvserve.cluster.request import Request, on
 from pvserve.cluster.transport import Transport
 from pvserve.cluster.upgrade import upgrade

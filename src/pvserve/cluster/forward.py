@@ -11,8 +11,9 @@ import contextlib
 import socket
 import threading
 
-from pvserve.cluster.duplex import Closed, Duplex
+from pvserve.cluster.duplex import Duplex
 from pvserve.cluster.kinds import KNOWN
+from pvserve.cluster.line import Closed
 from pvserve.cluster.request import Request, on
 from pvserve.cluster.transport import Transport
 from pvserve.cluster.upgrade import upgrade

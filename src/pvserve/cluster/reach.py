@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pvserve.cluster.exec import ExecStream, Result
 from pvserve.cluster.forward import Tunnel
+from pvserve.cluster.line import Line
 
 if TYPE_CHECKING:
     from pvserve.cluster.client import Cluster
@@ -42,3 +43,7 @@ class PodReach:
     def forward(self, port: int) -> Tunnel:
         """A connection to a port of the pod."""
         return self.cluster.forward(self.pod, self.namespace, port)
+
+    def proxied(self, port: int, timeout: float) -> Line:
+        """A connection to a port of the pod that the API server dials, open within `timeout` seconds."""
+        return self.cluster.proxied(self.pod, self.namespace, port, timeout)

@@ -50,6 +50,8 @@ class Need:
 
 
 # pods/exec needs `get` for WebSockets and from Kubernetes 1.35 on `create` too (kubernetes#78741, enhancements#5524).
+# pods/proxy needs `get` alone: the gate of 1.35, AuthorizePodWebsocketUpgradeCreatePermission, leaves it out. `edit`
+# and `admin` hold it (plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go, editRules), `view` does not.
 _EXEC = ("create", "get")
 _UNKNOWN = "shown as unknown"
 _ADMIN = "the plan shows the command for an administrator, and the data goes with the claim until it is run"
@@ -59,7 +61,10 @@ NEEDS: tuple[Need, ...] = (
     Need("load", "", "pods", ("get", "list", "create", "delete"), "the loader pod"),
     Need("load", "", "pods/exec", _EXEC, "starts the receiver in the loader pod"),
     Need("load", "coordination.k8s.io", "leases", ("get", "create", "patch"), "one writer per place on a claim"),
-    Need("load", "", "pods/portforward", _EXEC, "a faster channel", "bytes go through exec, slower"),
+    Need("load", "", "pods/proxy", ("get",), "the fastest channel through the API server",
+         "bytes go by port-forward, slower"),
+    Need("load", "", "pods/portforward", _EXEC, "a channel through API server and kubelet",
+         "without pods/proxy too, bytes go through exec, slower still"),
     Need("load", "", "events", ("list",), "why a pod does not start", "a pod that does not start is not explained"),
     Need("load", "storage.k8s.io", "storageclasses", ("list",), "the choice of a class", "use --storage-class", True),
     Need("load", "", "persistentvolumes", ("get",), "the bound volume's reclaim policy", "it is unknown", True),

@@ -85,7 +85,7 @@ class Load:
     files: int
     fingerprint: str  # of the model directory at planning time: names, sizes, times
     manifest_digest: str = ""  # of its content, where it was known without reading every byte
-    via: Literal["auto", "pod", "port-forward", "exec"] = "auto"
+    via: Literal["auto", "pod", "proxy", "port-forward", "exec"] = "auto"
     replace: bool = False
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ Pattern = Annotated[str, Field(min_length=1)]
 
 Retain = Literal["auto", "class", "volume", "no"]
 AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]
-Via = Literal["auto", "pod", "port-forward", "exec"]
+Via = Literal["auto", "pod", "proxy", "port-forward", "exec"]
 
 
 class _Strict(BaseModel):
@@ -73,7 +73,7 @@ class LoaderSpec(_Strict):
 
     image: Pattern | None = Field(default=None, description="image of the loader pod; default: the runtime's own image")
     via: Via = Field(
-        default="auto", description="channel of the copy; auto tries pod, port-forward, exec in this order"
+        default="auto", description="channel of the copy; auto tries pod, proxy, port-forward, exec in this order"
     )
     replace: bool = Field(default=False, description="allow other content at a path that holds a model already")
 

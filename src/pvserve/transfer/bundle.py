@@ -11,7 +11,7 @@ from importlib import resources
 # In the order of their imports.
 MODULES = (
     "frames", "volume", "expected", "place", "reuse", "receiver", "publish", "remove", "source", "copier", "survey",
-    "serve", "listen",
+    "serve", "greeting", "listen",
 )  # fmt: skip
 NAME = "pvserve-agent"
 

@@ -1,4 +1,4 @@
-"""Ways into a pod: straight to its address, through a port-forward, through exec; the first that works.
+"""Ways into a pod: straight to its address, by the pod proxy, a port-forward, or exec; the first that works.
 
 Owns opening, naming and closing the streams of one session. Must not know what goes over them.
 """
@@ -18,11 +18,12 @@ from pvserve.transfer.agent.frames import HELLO, VERSION, Broken, Buffer, Wire
 from pvserve.transfer.answers import understood
 from pvserve.transfer.bundle import agent_command, agent_input
 from pvserve.transfer.channel import Channel
-from pvserve.transfer.tls import Secret, new_secret, secure
-from pvserve.transfer.values import STDERR, STDOUT, ExecStream, Reach, Via
+from pvserve.transfer.tls import Secret, new_secret, secure, secure_within
+from pvserve.transfer.values import STDERR, STDOUT, ExecStream, Reach, Stream, Via
 
 HEARD = "/tmp/pvserve-heard"  # noqa: S108 - in the pod: plan.loader waits for it
 CONNECT_SECONDS = 2.0  # a NetworkPolicy that drops costs this much, once
+FIXED_SECONDS = 10.0  # where there is no second choice
 START_SECONDS = 30.0
 NOISE = 2000  # bytes of stderr kept for an error
 LAST_WORDS_SECONDS = 3.0
@@ -48,7 +49,7 @@ def open_channel(reach: Reach, via: Via, place: str) -> Channel:
     tried: list[str] = []
     try:
         secret = new_secret()
-        for name in ("pod", "port-forward"):
+        for name in ("pod", "proxy", "port-forward"):
             if via not in ("auto", name):
                 continue
             if name == "pod" and not reach.address:
@@ -56,11 +57,11 @@ def open_channel(reach: Reach, via: Via, place: str) -> Channel:
                 continue
             port = _start_listener(reach, secret, place)  # for each try: it serves one client and ends with it
             try:
-                found = _direct(name, reach, secret, port)
+                found = _direct(name, reach, secret, port, CONNECT_SECONDS if via == "auto" else FIXED_SECONDS)
                 found.passed_over = "; ".join(tried)
                 return found
-            except (OSError, Broken, Temporary) as error:
-                tried.append(f"{name}: {error}")
+            except (OSError, Broken, PvserveError) as error:
+                tried.append(f"{name}: {_why(error)}")
     except NoAgent as error:
         tried.append(str(error))
     if via == "auto":
@@ -72,6 +73,11 @@ def open_channel(reach: Reach, via: Via, place: str) -> Channel:
         f"the channel {via} does not work here: {'; '.join(tried)}",
         remedy=("leave out --via: pvserve then takes the next best channel",),
     )
+
+
+def _why(error: Exception) -> str:
+    detail = error.detail if isinstance(error, Temporary) else ""  # "does not answer" alone does not say who
+    return f"{error} ({detail})" if detail else str(error)
 
 
 def streams_for(name: str) -> int:
@@ -153,11 +159,15 @@ def _silent(_data: Buffer) -> None:
     return None
 
 
-def _direct(name: str, reach: Reach, secret: Secret, port: int) -> Channel:
-    """A control stream and data streams over TLS."""
+def _direct(name: str, reach: Reach, secret: Secret, port: int, patience: float) -> Channel:
+    """A control stream and data streams over TLS; `patience` in seconds for each to open."""
 
     def connect(role: str) -> Wire:
-        wire, stream = secure(_plain(name, reach, port), secret, role)
+        stream: Stream
+        if name == "proxy":
+            wire, stream = secure_within(reach.proxied(port, patience), secret, role)
+        else:
+            wire, stream = secure(_plain(name, reach, port, patience), secret, role)
         stream.settimeout(SILENT_SECONDS if role == "control" else None)
         closing.append(lambda: _shut(stream))
         return wire
@@ -172,20 +182,21 @@ def _direct(name: str, reach: Reach, secret: Secret, port: int) -> Channel:
         raise
 
 
-def _plain(name: str, reach: Reach, port: int) -> socket.socket:
+def _plain(name: str, reach: Reach, port: int, patience: float) -> socket.socket:
     if name == "port-forward":
         return reach.forward(port)
     if not reach.address:
         raise OSError("the pod has no address")
-    plain = socket.create_connection((reach.address, port), timeout=CONNECT_SECONDS)
+    plain = socket.create_connection((reach.address, port), timeout=patience)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return plain
 
 
-def _shut(stream: socket.socket) -> None:
+def _shut(stream: Stream) -> None:
     """Close under a thread that may be inside: shutdown wakes it."""
-    with contextlib.suppress(OSError):
-        stream.shutdown(socket.SHUT_RDWR)
+    if isinstance(stream, socket.socket):
+        with contextlib.suppress(OSError):
+            stream.shutdown(socket.SHUT_RDWR)
     stream.close()
 
 

@@ -14,6 +14,8 @@ import ssl
 from dataclasses import dataclass, field
 
 from pvserve.transfer.agent.frames import HELLO, VERSION, Broken, Wire
+from pvserve.transfer.inner import Inner
+from pvserve.transfer.values import Stream
 
 HANDSHAKE_SECONDS = 10.0
 
@@ -58,23 +60,40 @@ def new_secret() -> Secret:
 
 
 def secure(plain: socket.socket, secret: Secret, role: str) -> tuple[Wire, ssl.SSLSocket]:
-    """A frame stream over TLS to the agent that holds our key; closes `plain` when that fails.
-
-    Dates in the certificate are not looked at, so a clock that is wrong on either side breaks nothing.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # the fingerprint below is the check
+    """A frame stream over TLS to the agent that holds our key; closes `plain` when that fails."""
     try:
         plain.settimeout(HANDSHAKE_SECONDS)
-        stream = context.wrap_socket(plain)
+        stream = _context().wrap_socket(plain)
     except OSError:
         plain.close()
         raise
+    return _greeted(stream, stream.getpeercert(binary_form=True), secret, role), stream
+
+
+def secure_within(below: Stream, secret: Secret, role: str) -> tuple[Wire, Inner]:
+    """The same over a connection that may be in TLS itself."""
     try:
-        seen = hashlib.sha256(stream.getpeercert(binary_form=True) or b"").digest()
-        if not hmac.compare_digest(seen, secret.fingerprint):
+        below.settimeout(HANDSHAKE_SECONDS)
+        stream = Inner(below, _context())
+    except OSError:
+        below.close()
+        raise
+    return _greeted(stream, stream.certificate(), secret, role), stream
+
+
+def _context() -> ssl.SSLContext:
+    """Dates in the certificate are not looked at, so a clock that is wrong on either side breaks nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # the fingerprint is the check
+    return context
+
+
+def _greeted(stream: Stream, certificate: bytes | None, secret: Secret, role: str) -> Wire:
+    """Shows the token to who holds the key, and to nobody else; closes `stream` when that fails."""
+    try:
+        if not hmac.compare_digest(hashlib.sha256(certificate or b"").digest(), secret.fingerprint):
             raise Broken("somebody else than the agent answered")
         wire = Wire(stream.recv_into, stream.sendall, guard=False)
         wire.send_json(HELLO, {"version": VERSION, "token": secret.token, "role": role})
@@ -82,4 +101,4 @@ def secure(plain: socket.socket, secret: Secret, role: str) -> tuple[Wire, ssl.S
     except BaseException:
         stream.close()
         raise
-    return wire, stream
+    return wire

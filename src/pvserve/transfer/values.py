@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from pvserve.model import Manifest
+from pvserve.transfer.agent.frames import Buffer
 
-Via = Literal["auto", "pod", "port-forward", "exec"]
+Via = Literal["auto", "pod", "proxy", "port-forward", "exec"]
 Level = Literal["full", "quick", "list"]
 
 STDOUT, STDERR = 1, 2
@@ -42,14 +43,24 @@ class ExecStream(Protocol):
     def close(self) -> None: ...
 
 
+class Stream(Protocol):
+    """A connection; one thread may receive while others send. A socket is one."""
+
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def recv_into(self, view: memoryview, /) -> int: ...
+    def sendall(self, data: Buffer, /) -> None: ...
+    def close(self) -> None: ...
+
+
 class Reach(Protocol):
-    """One pod's container: run a command, hold a stream, open a port."""
+    """One pod's container: run a command, hold a stream, open a port, straight or by the API server's pod proxy."""
 
     @property
     def address(self) -> str | None: ...
     def run(self, argv: Sequence[str], stdin: bytes = b"", timeout: float = 30) -> Result: ...
     def stream(self, argv: Sequence[str]) -> ExecStream: ...
     def forward(self, port: int) -> socket.socket: ...
+    def proxied(self, port: int, timeout: float) -> Stream: ...
 
 
 @dataclass(frozen=True)

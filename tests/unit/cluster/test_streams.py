@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from websockets.frames import Opcode
 
-from pvserve.cluster import Cluster, ExecStream, duplex
+from pvserve.cluster import Cluster, ExecStream, duplex, line
 from pvserve.cluster.exec import CLOSE, FRAME, NOT_STARTED, STATUS, STDERR, STDIN, STDOUT, V4, V5, ending
 from pvserve.errors import NotAllowed, Refused, Temporary, TimedOut
 
@@ -235,7 +235,7 @@ def test_closing_wakes_who_waits(start: Start, command: Command) -> None:
 
 def test_an_idle_connection_is_kept_alive(start: Start, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplex, "PING_SECONDS", 0.1)
-    monkeypatch.setattr(duplex, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(line, "LOOK_SECONDS", 0.05)
     kinds: list[Opcode] = []
 
     def behaviour(peer: Peer) -> None:

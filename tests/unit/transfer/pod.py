@@ -13,6 +13,23 @@ from pathlib import Path
 
 from pvserve.errors import TimedOut
 
+# What kube-apiserver 1.34 hands on of our request.
+UPGRADE = b"\r\n".join(
+    (
+        b"GET /pvserve HTTP/1.1",
+        b"Host: 127.0.0.1:6443",
+        b"User-Agent: pvserve/1",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        b"Sec-WebSocket-Protocol: tls.pvserve.io",
+        b"Sec-WebSocket-Version: 13",
+        b"Upgrade: websocket",
+        b"X-Forwarded-For: 127.0.0.1",
+        b"",
+        b"",
+    )
+)
+
 
 @dataclass(frozen=True)
 class Ran:
@@ -86,6 +103,7 @@ class LocalPod:
     shell: tuple[str, ...] = ()
     address: str | None = None
     can_forward: bool = False
+    can_proxy: bool = False
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     streams: list[LocalStream] = field(default_factory=list)
     cut_at: int | None = None
@@ -121,6 +139,15 @@ class LocalPod:
         if not self.can_forward:
             raise OSError("no port-forward in this pod")
         return socket.create_connection(("127.0.0.1", port))
+
+    def proxied(self, port: int, timeout: float) -> socket.socket:
+        """As the API server does it: the request is handed on, then bytes as they are."""
+        if not self.can_proxy:
+            raise OSError("no proxy to this pod")
+        plain = socket.create_connection(("127.0.0.1", port), timeout)
+        plain.sendall(UPGRADE)
+        assert b" 101 " in plain.recv(4096)
+        return plain
 
 
 def tree(root: Path, files: dict[str, bytes]) -> Path:

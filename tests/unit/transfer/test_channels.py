@@ -12,10 +12,12 @@ from pvserve.transfer import Target, channels, load
 
 from .pod import LocalPod, contents
 
+NEXT = {"proxy": {"can_proxy": True, "can_forward": True}, "port-forward": {"can_forward": True}, "exec": {}}
 
-@pytest.mark.parametrize(("can_forward", "taken"), [(True, "port-forward"), (False, "exec")])
+
+@pytest.mark.parametrize("taken", NEXT)
 def test_a_channel_that_breaks_half_way_does_not_spoil_the_next(
-    can_forward: bool, taken: str, source: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+    taken: str, source: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first listener has met its client by then, and is gone with it."""
     connect = channels._direct
@@ -29,7 +31,7 @@ def test_a_channel_that_breaks_half_way_does_not_spoil_the_next(
 
     monkeypatch.setattr(channels, "_direct", cut)
     heard: list[object] = []
-    pod = LocalPod(address="127.0.0.1", can_forward=can_forward)
+    pod = LocalPod(address="127.0.0.1", **NEXT[taken])
     done = load(listing(source), pod, Target("granite", "vllm", str(claim)), cache=cache, listen=heard.append)
     assert done.channel == taken
     assert contents(claim / "granite") == contents(source)

@@ -21,11 +21,12 @@ def pod(channel: str) -> LocalPod:
     return {
         "exec": LocalPod(),
         "pod": LocalPod(address="127.0.0.1"),
+        "proxy": LocalPod(can_proxy=True),
         "port-forward": LocalPod(can_forward=True),
     }[channel]
 
 
-@pytest.mark.parametrize("channel", ["exec", "pod", "port-forward"])
+@pytest.mark.parametrize("channel", ["exec", "pod", "proxy", "port-forward"])
 def test_everything_arrives_and_is_proven(channel: str, source: Path, claim: Path, cache: DigestCache) -> None:
     (source / "config.json").chmod(0o755)
     target = Target("team/granite", "vllm", str(claim))

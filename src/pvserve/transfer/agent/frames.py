@@ -94,12 +94,12 @@ class Wire:
                 self._write(view[start : ROOM + size])
                 self.sent += size
 
-    def receive(self) -> Frame:
-        """The next frame. Raises Broken when the stream ends or is not made of frames."""
+    def receive(self, limit: int = LIMIT) -> Frame:
+        """The next frame, of at most `limit` bytes. Raises Broken when the stream ends or is not made of frames."""
         head = self._head
         self._fill(head[: HEADER.size])
         kind, guarded, size, number, offset = HEADER.unpack(head[: HEADER.size])
-        if size > LIMIT or guarded > 1:
+        if size > limit or guarded > 1:
             raise Broken("what came is no frame")
         if guarded:
             self._fill(head[HEADER.size :])
@@ -114,11 +114,11 @@ class Wire:
                 raise Broken("a frame was changed on its way")
         return Frame(kind, number, offset, payload)
 
-    def expect(self, kind: int) -> Frame:
+    def expect(self, kind: int, limit: int = LIMIT) -> Frame:
         """The next frame that is no PING, which must be of this kind."""
-        frame = self.receive()
+        frame = self.receive(limit)
         while frame.kind == PING:
-            frame = self.receive()
+            frame = self.receive(limit)
         if frame.kind != kind:
             raise Unexpected(frame.kind, frame.json() if frame.kind == FAIL else None)
         return frame

@@ -11,13 +11,16 @@ import os
 import socket
 import ssl
 import threading
+import time
 from typing import Any
 
 from .frames import BYE, HELLO, VERSION, Broken, Wire
+from .greeting import NoUpgrade, greet, left
 from .serve import Session, touch
 
 CONNECT_SECONDS = 20.0  # until the control stream is there
-HANDSHAKE_SECONDS = 10.0
+HANDSHAKE_SECONDS = 10.0  # for all that comes before the token is known
+HELLO_BYTES = 4096  # so much more than a token and a role
 BACKLOG = 64
 
 
@@ -78,38 +81,57 @@ class Listener:
     def serve(self) -> None:
         """Until the session is over, or nobody came."""
         self._server.settimeout(CONNECT_SECONDS)
+        until = time.monotonic() + CONNECT_SECONDS
         while True:
             try:
                 plain, _ = self._server.accept()
             except socket.timeout:
-                if self._session is None:
-                    return
-                continue
+                plain = None
             except OSError:
                 return
+            if self._session is None and time.monotonic() >= until:  # also when others knock all the time
+                if plain:
+                    plain.close()
+                return
+            if plain is None:
+                continue
             if self._slots.acquire(blocking=False):
                 threading.Thread(target=self._meet, args=(plain,), daemon=True).start()
             else:
                 plain.close()
 
     def _meet(self, plain: socket.socket) -> None:
-        """Handshake, token, role; then the session."""
+        """Greeting, handshake, token, role; then the session."""
         try:
-            plain.settimeout(HANDSHAKE_SECONDS)
+            deadline = time.monotonic() + HANDSHAKE_SECONDS
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            greet(plain, deadline)
             with self._context.wrap_socket(plain, server_side=True) as stream:
-                wire = Wire(stream.recv_into, stream.sendall, guard=False)
-                hello = wire.expect(HELLO).json()
-                if not hmac.compare_digest(str(hello.get("token")).encode("ascii", "replace"), self._token):
+                role = self._admitted(stream, deadline)
+                if role is None:
                     return
                 stream.settimeout(None)
+                wire = Wire(stream.recv_into, stream.sendall, guard=False)
                 wire.send_json(HELLO, {"version": VERSION})
-                self._serve_stream(wire, hello.get("role") == "control")
-        except (OSError, Broken, ValueError):
+                self._serve_stream(wire, role == "control")
+        except (OSError, Broken, NoUpgrade, ValueError):
             return
         finally:
             plain.close()
             self._slots.release()
+
+    def _admitted(self, stream: ssl.SSLSocket, deadline: float) -> Any:
+        """The role that the holder of the token asks for, "" for none; None: it has not got the token."""
+
+        def read_into(view: memoryview) -> int:
+            stream.settimeout(left(deadline))
+            return stream.recv_into(view)
+
+        hello = Wire(read_into, stream.sendall, guard=False).expect(HELLO, HELLO_BYTES).json()
+        if not isinstance(hello, dict):
+            return None
+        token = str(hello.get("token")).encode("ascii", "replace")
+        return hello.get("role", "") if hmac.compare_digest(token, self._token) else None
 
     def _serve_stream(self, wire: Wire, control: bool) -> None:
         if not control:
