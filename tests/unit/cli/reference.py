@@ -82,10 +82,9 @@ def keys_table() -> str:
     lines = ["## Keys", "", "| key | value | left out | variable |", "|---|---|---|---|"]
     for path, field in _fields(ModelSpec):
         meaning, _, default = f"; {field.description}".partition("; default: ")
-        given, words = default or _default(field), (_kind(field), meaning.removeprefix("; "))
-        lines.append(
-            f"| `{'.'.join(path)}` | {_kind(field)}{meaning.removeprefix('; ')} | {given} | `{variable(path)}` |"
-        )
+        given = default or _default(field)
+        words = ": ".join(filter(None, (_kind(field), meaning.removeprefix("; "))))
+        lines.append(f"| `{'.'.join(path)}` | {words} | {given} | `{variable(path)}` |")
     return "\n".join(lines) + "\n"
 
 
