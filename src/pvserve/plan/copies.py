@@ -18,7 +18,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 _KEPT_METADATA = ("labels", "annotations")
 # Written by others for the one object that they were written for.
-_LEFT_ANNOTATIONS = frozenset({LAST_APPLIED, *DEFAULT_CLASS, "modelFormat"})
+_LEFT_ANNOTATIONS = frozenset({LAST_APPLIED, *DEFAULT_CLASS, "modelFormat", "pvserve.io/before"})
 _LEFT_LABELS = frozenset({"app.kubernetes.io/managed-by", "app.kubernetes.io/instance", "pvserve.io/model"})
 
 

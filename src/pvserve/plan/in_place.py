@@ -61,13 +61,12 @@ def in_place_part(spec: ModelSpec, facts: Facts, uri: str) -> Part:
     notes: tuple[str, ...] = ()
     if any(step.id == "stop" for step in steps):
         notes = (f"{spec.name} answers nothing from its stop until it is Ready again",)
-    return Part(steps=(*_record(service, facts), *steps), notes=notes) + assume(service, key, whole=True)
+    first = () if BEFORE in annotations_of(service) else (record_step(service, facts),)
+    return Part(steps=(*first, *steps), notes=notes) + assume(service, key, whole=True)
 
 
-def _record(service: Object, facts: Facts) -> tuple[ApplyObject, ...]:
-    """What rollback goes back to; written once, before the first change."""
-    if BEFORE in annotations_of(service):
-        return ()
+def record_step(service: Object, facts: Facts) -> ApplyObject:
+    """Writes down what rollback goes back to, before the change."""
     owner = {"apiVersion": API, "kind": KIND, "name": name(service), "uid": service["metadata"]["uid"]}
     record = {
         "apiVersion": "v1",
@@ -83,7 +82,7 @@ def _record(service: Object, facts: Facts) -> tuple[ApplyObject, ...]:
     why = f"pvserve rollback {name(service)} goes back to it"
     title = f"note what {name(service)} is now"
     rights = rights_of("in-place", facts.namespace.name)
-    return (ApplyObject("before", title, record, None, changes({}, {"data": record["data"]}), why, rights),)
+    return ApplyObject("before", title, record, None, changes({}, {"data": record["data"]}), why, rights)
 
 
 def _state(service: Object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from pvserve.facts import FactsQuery
 from pvserve.plan.retain import MAKE_CLASS, PATCH_VOLUME
-from pvserve.plan.rights import Use, required
+from pvserve.plan.rights import Use, may_record, required
 from pvserve.plan.source import is_place
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.names import split_origin
@@ -31,6 +31,7 @@ def facts_query(spec: ModelSpec, goals: Collection[str], namespace: str) -> Fact
     where = spec.namespace or namespace
     serve = "serve" in goals
     optional = (MAKE_CLASS, PATCH_VOLUME) if "load" in goals and spec.claim.retain != "no" else ()
+    asked = (*optional, may_record(where)) if serve else optional
     return FactsQuery(
         namespace=where,
         claim=spec.claim.name,
@@ -39,7 +40,7 @@ def facts_query(spec: ModelSpec, goals: Collection[str], namespace: str) -> Fact
         runtime=spec.name if serve and not spec.in_place else "",
         origin=_origin(spec, where) if serve else None,
         origin_runtime=spec.runtime or "",
-        rights=(*required(uses_of(spec, goals), where), *optional),
+        rights=tuple(dict.fromkeys((*required(uses_of(spec, goals), where), *asked))),
     )
 
 

@@ -91,6 +91,8 @@ NEEDS: tuple[Need, ...] = (
     Need("look", "", "nodes", ("list",), "why a pod has no node", _UNKNOWN, True),
     Need("look", "", "nodes/proxy", ("get",), "free bytes of claims", _UNKNOWN, True),
     Need("look", "storage.k8s.io", "storageclasses", ("list",), "why a claim has no volume", _UNKNOWN, True),
+    Need("serve", "", "configmaps", ("get", "create", "patch"), "what rollback goes back to when the content changes",
+         "other content is served without a way back by `rollback`"),
     Need("prove", KSERVE, "inferenceservices", ("get",), "the service"),
     Need("prove", "", "persistentvolumeclaims", ("get",), "the record of what was loaded"),
     Need("prove", "", "pods", ("get", "list", "create", "delete"), "the live pods, and a pod that reads the volume"),
@@ -147,6 +149,11 @@ def required(uses: Iterable[Use], namespace: str) -> tuple[Right, ...]:
 def rights_of(use: Use, namespace: str) -> tuple[Right, ...]:
     """All rights of one use, optional ones too."""
     return tuple(right for need in NEEDS if need.use == use for right in need.rights(namespace))
+
+
+def may_record(namespace: str) -> Right:
+    """Whether what a service was can be written down."""
+    return Right("create", "", "configmaps", namespace)
 
 
 def role_text(rights: Iterable[Right], name: str = "pvserve") -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pvserve.facts import Facts, Object, Unknown, name, namespace, ref
+from pvserve.facts import Facts, Object, Unknown, annotations_of, name, namespace, ref
 from pvserve.facts.objects import ObjectKey
 from pvserve.facts.objects import key as key_of
 from pvserve.plan import edit_runtime, edit_service
 from pvserve.plan.copies import content
 from pvserve.plan.diff import changes, merged, missing
 from pvserve.plan.edit_service import MANAGED_BY, made_by_pvserve, new_service, runtime_name, storage_of
-from pvserve.plan.in_place import in_place_part
+from pvserve.plan.in_place import BEFORE, in_place_part, record_name, record_step
 from pvserve.plan.part import Part, assume, refused, unreadable
-from pvserve.plan.rights import rights_of
+from pvserve.plan.rights import may_record, rights_of
 from pvserve.plan.steps import ApplyObject, Prove, Step, WaitReady
 from pvserve.plan.traps import trap_part
 from pvserve.spec.model import ModelSpec
@@ -70,7 +70,7 @@ def _beside(spec: ModelSpec, facts: Facts, uri: str) -> Part:
     return runtime + _service(spec, facts, service, origin)
 
 
-def _wanted(spec: ModelSpec, facts: Facts, uri: str) -> tuple[Mapping[str, Any], Object | None, Part] | Part:
+def _wanted(spec: ModelSpec, facts: Facts, uri: str) -> tuple[dict[str, Any], Object | None, Part] | Part:
     """The service to be, what it is made from, and the part that writes its runtime."""
     if spec.runtime or spec.format:
         return _fresh(spec, facts, uri)
@@ -105,7 +105,7 @@ def _own(facts: Facts) -> Object | Unknown | None:
     return found if isinstance(found, Unknown) or (found is not None and made_by_pvserve(found)) else None
 
 
-def _fresh(spec: ModelSpec, facts: Facts, uri: str) -> tuple[Mapping[str, Any], Object | None, Part] | Part:
+def _fresh(spec: ModelSpec, facts: Facts, uri: str) -> tuple[dict[str, Any], Object | None, Part] | Part:
     if not spec.format and not spec.runtime:
         return refused(
             "NothingToStartFrom",
@@ -163,12 +163,27 @@ def _copied_runtime(spec: ModelSpec, facts: Facts, origin: Object) -> Part:
     )
 
 
-def _service(spec: ModelSpec, facts: Facts, service: Mapping[str, Any], origin: Object | None) -> Part:
-    part = _apply("service", service, origin, facts.service, rights_of("serve", facts.namespace.name))
+def _service(spec: ModelSpec, facts: Facts, service: dict[str, Any], origin: Object | None) -> Part:
+    """The step that makes or changes the service; one of ours that gets other content can be taken back."""
+    first = _recorded(facts, service)
+    part = first + _apply("service", service, origin, facts.service, rights_of("serve", facts.namespace.name))
     if origin is not None and spec.origin:
         key = ObjectKey(edit_service.API, edit_service.KIND, namespace(origin), name(origin))
         part = part + assume(origin, key, whole=True)
     return part
+
+
+def _recorded(facts: Facts, service: dict[str, Any]) -> Part:
+    """Notes on `service`, and in a step before it, what is served today where that changes."""
+    live = facts.service
+    if not isinstance(live, dict) or not made_by_pvserve(live):
+        return Part()
+    switches = storage_of(live).uri != storage_of(service).uri
+    if switches and facts.rights.get(may_record(facts.namespace.name)) is False:
+        return Part(notes=("you may not create configmaps: `pvserve rollback` will not know what is served today",))
+    if switches or BEFORE in annotations_of(live):
+        service["metadata"].setdefault("annotations", {})[BEFORE] = record_name(name(live))
+    return Part(steps=(record_step(live, facts),)) if switches else Part()
 
 
 def _apply(
