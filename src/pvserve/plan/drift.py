@@ -78,13 +78,17 @@ def _objects(plan: Plan) -> Iterator[Difference]:
             if step.before is None:
                 yield Difference(subject, "missing", why=step.why if step.id == "class" else "")
             else:
-                yield Difference(subject, "changed", step.changes)
+                yield Difference(subject, "changed", _without_note(step.changes))
         elif isinstance(step, PatchObject):
             before, after = patched.get(step.target, (step.before or {}, step.before or {}))
             patched[step.target] = before, merged(after, step.patch)
     for target, (before, after) in patched.items():
-        kept = tuple(item for item in changes(before, after) if item.path[-1:] != (BEFORE,))
-        yield Difference(str(target), "changed", kept)
+        yield Difference(str(target), "changed", _without_note(changes(before, after)))
+
+
+def _without_note(found: tuple[Change, ...]) -> tuple[Change, ...]:
+    """That a way back is noted on the service is no difference."""
+    return tuple(item for item in found if item.path[-1:] != (BEFORE,))
 
 
 def _claim(spec: ModelSpec, facts: Facts) -> Iterator[Difference]:
