@@ -23,6 +23,7 @@ requirements: ## pin requirements/*.in again
 	$(PIN) requirements/dev.in -o requirements/dev.txt
 	$(PIN) pyproject.toml requirements/client-30.in -o requirements/client-30.txt
 	$(PIN) pyproject.toml requirements/client-36.in -o requirements/client-36.txt
+	$(PIN) pyproject.toml requirements/kfp.in -o requirements/kfp.txt
 
 .PHONY: fmt
 fmt: venv ## format
@@ -47,8 +48,8 @@ bed: venv ## a real local Kubernetes (root)
 bed-down: venv
 	$(BIN)/bed down
 
-.PHONY: test test-transfer test-bed test-cluster test-clients test-faults soak
-test: check test-transfer bed test-faults test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
+.PHONY: test test-transfer test-bed test-cluster test-clients test-kfp test-faults soak
+test: check test-transfer test-kfp bed test-faults test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
 test-transfer: venv ## the transfer engine against agents on this machine
 	$(BIN)/pytest -n 2 tests/unit/transfer
 test-cluster: venv ## cluster tests against any cluster with KServe: make test-cluster KUBECONFIG=...
@@ -58,6 +59,8 @@ test-bed: venv
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed tests/emulator -m bed
 test-clients: venv
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) bash tests/client_versions.sh
+test-kfp: ## rendered pipelines, by kfp's own compiler and local runner
+	bash tests/kfp_environment.sh
 test-faults: venv ## each fault once, 20 kills: PVSERVE_SEED=... makes a run again (root)
 	PVSERVE_REQUIRE=faults $(BIN)/pytest tests/faults -m "faults and not cluster"
 soak: venv ## many kills, power cuts and races: SEED=... KILLS=1000 CUTS=200 RACES=500 (root)

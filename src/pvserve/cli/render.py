@@ -10,7 +10,7 @@ import click
 from pvserve.cli.options import Shared, cluster_options, spec_options
 
 # Of pvserve.render.FORMS, said again so that --help need not import it; a test compares them.
-FORMS = ("yaml", "kustomize", "helm", "argocd", "job")
+FORMS = ("yaml", "kustomize", "helm", "argocd", "job", "tekton", "kfp", "argo-workflows")
 
 
 @click.command()

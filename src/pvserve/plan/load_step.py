@@ -43,12 +43,13 @@ def step_command() -> list[str]:
     return ["python3", "-X", "utf8", "-I", "-S", f"{PROGRAM_MOUNT}/{PROGRAM_START}"]
 
 
-def step_arguments(load: Load, *, source: str = "", mount: str = MOUNT) -> list[str]:
-    """The program's arguments; `source` is a directory of the pod, where it is not the load's own claim."""
-    where = ["--from", source] if source else _from_claim(load)
-    words = ["load", *where, "--to", load.path, "--mount", mount, "--claim", load.claim]
+def step_arguments(load: Load, *, source: str = SOURCE, path: str = "") -> list[str]:
+    """The program's arguments; the pod has the source's claim at `source`; `path` stands for the path to load to."""
+    directory = f"{source}/{load.source_path}".rstrip("/")
+    words = ["load", "--from", _text(directory), "--within", source, "--source-name", _text(load.source)]
+    words += ["--to", path or _text(load.path), "--mount", MOUNT, "--claim", load.claim]
     for flag, patterns in (("--include", load.include), ("--exclude", load.exclude)):
-        words += [word for pattern in patterns for word in (flag, pattern)]
+        words += [word for pattern in patterns for word in (flag, _text(pattern))]
     if load.manifest_digest:
         words += ["--expect", load.manifest_digest]
     return [*words, "--replace"] if load.replace else words
@@ -112,6 +113,6 @@ def step_job(load: Load, namespace: str, program: str) -> dict[str, Any]:
     }
 
 
-def _from_claim(load: Load) -> list[str]:
-    directory = f"{SOURCE}/{load.source_path}".rstrip("/")
-    return ["--from", directory, "--within", SOURCE, "--source-name", load.source]
+def _text(word: str) -> str:
+    """As an argument that Kubernetes takes no variable out of."""
+    return word.replace("$(", "$$(")

@@ -10,12 +10,15 @@ from collections.abc import Callable
 
 from pvserve.errors import UsageError
 from pvserve.plan.steps import Plan
+from pvserve.render.argo_workflows import argo_workflows
 from pvserve.render.argocd import argocd
 from pvserve.render.helm import helm
 from pvserve.render.job import job
+from pvserve.render.kfp import kfp
 from pvserve.render.kustomize import kustomize
 from pvserve.render.manifests import manifests
 from pvserve.render.options import Options
+from pvserve.render.tekton import tekton
 
 FORMS: dict[str, Callable[[Plan, Options], dict[str, str]]] = {
     "yaml": lambda plan, _: manifests(plan),
@@ -23,6 +26,9 @@ FORMS: dict[str, Callable[[Plan, Options], dict[str, str]]] = {
     "helm": lambda plan, _: helm(plan),
     "argocd": argocd,
     "job": lambda plan, _: job(plan),
+    "tekton": lambda plan, _: tekton(plan),
+    "kfp": lambda plan, _: kfp(plan),
+    "argo-workflows": lambda plan, _: argo_workflows(plan),
 }
 
 __all__ = ["FORMS", "Options", "render"]

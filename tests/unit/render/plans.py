@@ -122,11 +122,15 @@ POD_SPEC = {
     "automountServiceAccountToken": False,
     "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000},
     "affinity": {"nodeAffinity": {}},
+    "nodeSelector": {"accelerator": "gpu"},
+    "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
     "containers": [
         {
             "name": "pvserve",
             "image": "vllm:1",
             "command": ["sh", "-c", "idle"],
+            "env": [{"name": "HOME", "value": "/tmp"}],
+            "resources": {"requests": {"cpu": "200m", "memory": "512Mi"}, "limits": {"memory": "512Mi"}},
             "volumeMounts": [
                 {"name": "claim", "mountPath": "/claim", "readOnly": False},
                 {"name": "tmp", "mountPath": "/tmp"},

@@ -2,6 +2,8 @@
 
 import copy
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,15 +18,16 @@ from pvserve.transfer.program import step_files
 from . import plans
 from .plans import render
 
-LOADING = ("job",)
+LOADING = ("job", "tekton", "kfp", "argo-workflows")
 
 
 def documents(plan: Plan, form: str) -> list[dict[str, Any]]:
-    return [found for text in render(plan, form).values() for found in yaml.safe_load_all(text)]
+    files = render(plan, form).items()
+    return [found for name, text in files if name.endswith(".yaml") for found in yaml.safe_load_all(text)]
 
 
 def only(kind: str, plan: Plan, form: str = "job") -> dict[str, Any]:
-    (found,) = (item for item in documents(plan, form) if item["kind"] == kind)
+    (found,) = (item for item in documents(plan, form) if item.get("kind") == kind)
     return found
 
 
@@ -90,3 +93,79 @@ def test_the_comment_says_what_loads() -> None:
 
 def test_the_job_says_where_it_loads_to() -> None:
     assert annotations_of(only("Job", plans.copying())) == {"pvserve.io/place": "pvc://vllm-model-cache/granite-7b-lab"}
+
+
+@pytest.mark.parametrize("form", LOADING)
+def test_every_form_runs_the_same_program_with_the_same_words(form: str) -> None:
+    """... but for the places where a form has its own: the path as a parameter, the files of results."""
+    (job,) = only("Job", plans.copying())["spec"]["template"]["spec"]["containers"]
+    found = next(containers(documents(plans.copying(), form)))
+    assert (found["image"], found["command"]) == (job["image"], job["command"])
+    common = [word for word in job["args"] if word in found["args"]]
+    assert [
+        word for word in job["args"] if word not in common and word not in ("--result", "/dev/termination-log")
+    ] in (
+        [],
+        ["granite-7b-lab"],
+    )
+    (program,) = (obj for obj in documents(plans.copying(), form) if obj.get("kind") == "ConfigMap")
+    assert f"name: {program['metadata']['name']}\n" in "".join(render(plans.copying(), form).values())
+
+
+def containers(node: Any) -> Iterator[dict[str, Any]]:
+    """Whatever has an image."""
+    if isinstance(node, dict):
+        if "image" in node and "command" in node:
+            yield node
+        for value in node.values():
+            yield from containers(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from containers(item)
+
+
+def test_words_of_a_user_are_no_variables_of_kubernetes() -> None:
+    step = replace(plans.copy_step(), exclude=("$(HOME)/*",))
+    plan = replace(plans.copying(), steps=(step,))
+    (container,) = only("Job", plan)["spec"]["template"]["spec"]["containers"]
+    assert "$$(HOME)/*" in container["args"]
+
+
+def test_a_tekton_task_has_one_claim_as_workspace_and_tells_results() -> None:
+    task, pipeline, run = (only(kind, plans.copying(), "tekton") for kind in ("Task", "Pipeline", "PipelineRun"))
+    assert [(item["name"], item["mountPath"]) for item in task["spec"]["workspaces"]] == [("model", "/claim")]
+    assert [volume["name"] for volume in task["spec"]["volumes"]] == ["tmp", "source", "pvserve-program"]
+    (step,) = task["spec"]["steps"]
+    assert not any(mount["mountPath"] == "/claim" for mount in step["volumeMounts"])
+    words = " ".join(step["args"])
+    for result in ("uri", "digest", "bytes"):
+        assert f"--{result}-file $(results.{result}.path)" in words
+    assert "--to $(params.path)" in words
+    names = [{item["name"] for item in kind["spec"]["results"]} for kind in (task, pipeline)]
+    assert names == [{"uri", "digest", "bytes"}] * 2
+    assert run["spec"]["workspaces"] == [{"name": "model", "persistentVolumeClaim": {"claimName": "vllm-model-cache"}}]
+    assert run["spec"]["taskRunTemplate"]["podTemplate"]["securityContext"]["fsGroup"] == 1000
+    assert "name" not in run["metadata"]
+
+
+def test_a_source_on_the_same_claim_is_read_through_the_workspace() -> None:
+    step = replace(
+        plans.copy_step(), source="pvc://vllm-model-cache/old", source_claim="vllm-model-cache", source_path="old"
+    )
+    pod = copy.deepcopy(dict(step.pod))
+    pod["spec"]["volumes"] = pod["spec"]["volumes"][:2]
+    pod["spec"]["containers"][0]["volumeMounts"][2]["name"] = "claim"
+    task = only("Task", replace(plans.copying(), steps=(replace(step, pod=pod),)), "tekton")
+    (made,) = task["spec"]["steps"]
+    assert "--from /claim/old --within /claim" in " ".join(made["args"])
+    assert {mount["name"] for mount in made["volumeMounts"]} == {"tmp", "pvserve-program"}
+
+
+def test_an_argo_workflow_keeps_writers_apart_and_tells_results() -> None:
+    template, run = (only(kind, plans.copying(), "argo-workflows") for kind in ("WorkflowTemplate", "Workflow"))
+    (step,) = template["spec"]["templates"]
+    assert template["spec"]["synchronization"]["mutexes"]
+    assert {item["name"] for item in step["outputs"]["parameters"]} == {"uri", "digest", "bytes"}
+    assert "--to {{inputs.parameters.path}}" in " ".join(step["container"]["args"])
+    assert run["spec"]["workflowTemplateRef"]["name"] == template["metadata"]["name"]
+    assert step["retryStrategy"]["expression"] == "!(asInt(lastRetry.exitCode) in [2, 3, 4, 6])"
