@@ -148,7 +148,7 @@ def _models(where: Path) -> list[str]:
                 wrong.append(f"I4 left in models: {home.name}/{entry.name}")
             if HEX.fullmatch(entry.name):
                 inner = {name for name in os.listdir(entry) if not name.startswith(".")}
-                if inner - {"manifest.json", "SHA256SUMS"}:
+                if inner - {"manifest.json", "SHA256SUMS", "stamps"}:
                     wrong.append(f"I4 left in a version: {sorted(inner)}")
     return wrong
 

@@ -31,6 +31,7 @@ class Ask:
     tries: dict[int, int]
     source: Target | None = None  # in the pod itself; None: the files are on this machine
     wanted: str = ""  # the manifest's digest where only this content will do
+    checksum: bool = False  # digests of earlier times are not trusted
 
     def rows(self) -> list[list[object]]:
         """The files as the agent wants to hear of them."""

@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pvserve.errors import PvserveError, Refused
 from pvserve.model import Found, Listing, shown
@@ -39,7 +39,14 @@ ROWS_LIMIT = 2_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def list_source(wire: Wire, source: Target, include: Sequence[str], exclude: Sequence[str]) -> Listing:
+class Source(NamedTuple):
+    """What lies at a source, and the digests that its stamps tell of, "" where a file has none."""
+
+    listing: Listing
+    stamped: list[str]
+
+
+def list_source(wire: Wire, source: Target, include: Sequence[str], exclude: Sequence[str]) -> Source:
     """The files to copy, as `pvserve.model.listing` has those of a directory of this machine.
 
     `Found.real` is below the source's mount; `Found.device` stands for the claim, so that digests are remembered for
@@ -50,15 +57,19 @@ def list_source(wire: Wire, source: Target, include: Sequence[str], exclude: Seq
     """
     wire.send_json(LIST, {"mount": source.mount, "path": source.path})
     rows: list[Told] = []
+    stamps: dict[str, str] = {}
     device, blobs = _device(source), _blobs(source.path)
-    for frame in _answers(wire, source):
+    for frame in answers(wire, source):
         if frame.kind != SEEN:
             raise Broken(f"frame {frame.kind} came out of turn")
         with understood():
-            rows += [_row(row, device, blobs) for row in frame.json()]
+            for row in frame.json():
+                rows.append(_row(row[:-1], device, blobs))
+                stamps[rows[-1].found.path] = _stamp(row[-1])
         if len(rows) > ROWS_LIMIT:
             raise Broken("the agent sends an endless list")
-    return told_listing(rows, str(source), include=include, exclude=exclude)
+    listing = told_listing(rows, str(source), include=include, exclude=exclude)
+    return Source(listing, [stamps[found.path] for found in listing.entries])
 
 
 def check_same(listing: Listing, wanted: Listing, source: Target) -> None:
@@ -91,7 +102,7 @@ def digest_source(wire: Wire, ask: Ask, source: Target) -> Iterator[tuple[int, s
         wire.send_json(FILES, [rows[number] for number in numbers[start : start + ROWS]])
     wire.send_json(FILES, [])
     left = set(numbers)
-    for frame in _answers(wire, source):
+    for frame in answers(wire, source):
         if frame.kind != SOURCED:
             raise Broken(f"frame {frame.kind} came out of turn")
         with understood():
@@ -105,8 +116,8 @@ def digest_source(wire: Wire, ask: Ask, source: Target) -> Iterator[tuple[int, s
         raise Broken("the agent does not tell every file's digest")
 
 
-def _answers(wire: Wire, source: Target) -> Iterator[Frame]:
-    """Until the agent says that this was all."""
+def answers(wire: Wire, source: Target) -> Iterator[Frame]:
+    """What the agent says to a question about a source, until it says that this was all."""
     while (frame := wire.receive()).kind != LISTED:
         if frame.kind == FAIL:
             raise _failure(frame.json(), source)
@@ -138,6 +149,12 @@ def _row(row: Any, device: int, blobs: str) -> Told:
     promised = name if blobs and home == blobs and _SHA256.fullmatch(name) else ""
     found = Found(path, size, mtime, ctime, inode, device, bool(executable), Path(real), promised)
     return Told(found, "".join(letter if letter.isprintable() else "?" for letter in str(fault)[:200]))
+
+
+def _stamp(digest: Any) -> str:
+    if not (isinstance(digest, str) and (not digest or _SHA256.fullmatch(digest))):
+        raise Broken("the agent sent no digest")
+    return digest
 
 
 def _device(source: Target) -> int:

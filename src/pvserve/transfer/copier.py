@@ -16,8 +16,15 @@ from pvserve.transfer.sender import Job
 class FarCopier:
     """Stands where a session has its `Sender`; `sent` counts bytes that the agent was asked to copy."""
 
-    def __init__(self, entries: Sequence[Found], control: Wire, guarded: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Found],
+        known: Sequence[str],
+        control: Wire,
+        guarded: Callable[[Callable[[], None]], None],
+    ) -> None:
         self._entries = entries
+        self._known = known
         self._control = control
         self._guarded = guarded
         self.sent = 0
@@ -33,7 +40,8 @@ class FarCopier:
         if job.send:
             there = job.skip.count(1) * CELL if job.skip else 0
             self.sent += max(0, sum(self._entries[number].size for number in job.numbers) - there)
-        ask = {"numbers": job.numbers, "send": job.send}
+        known = all(self._known[number] for number in job.numbers)
+        ask = {"numbers": job.numbers, "send": job.send, "known": known}
 
         def tell() -> None:
             self._control.send_json(COPY, ask)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pvserve.model import Manifest, full_manifest, known_manifest, manifest_digest
+from pvserve.model import Manifest, full_manifest, manifest_digest
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import Broken
 from pvserve.transfer.ask import Ask
@@ -28,7 +28,7 @@ def there_already(end: End, ask: Ask, progress: Progress, stopped: Callable[[], 
     rows = end.look(rows=True, digests=False).rows if seen.kind == "directory" else None
     if rows == ():
         return None  # an empty directory is in nobody's way
-    source = known_manifest(ask.listing, ask.cache)
+    source = manifest_from(ask) if all(ask.known) else None
     if source is None and _names_fit(seen, ask):
         source = _digest_source(end, ask, progress, stopped)
     if rows is not None and _same_names(rows, ask) and not (ask.replace and source is None):
@@ -81,6 +81,6 @@ def _digest_source(end: End, ask: Ask, progress: Progress, stopped: Callable[[],
             raise Broken("stopped")
         progress.hashing(event)
 
-    source = full_manifest(ask.listing, ask.cache, listener=heard)
+    source = full_manifest(ask.listing, ask.cache, checksum=ask.checksum, listener=heard)
     ask.known[:] = [entry.sha256 for entry in source.entries]
     return source

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypedDict, Unpack
 
 from pvserve.errors import Interrupted, PvserveError, Temporary
 from pvserve.events import Listener, silent
@@ -20,6 +21,7 @@ from pvserve.transfer.channels import NoAgent, open_channel
 from pvserve.transfer.claim_source import check_same, copy_needs_python, list_source
 from pvserve.transfer.deciding import there_already
 from pvserve.transfer.ends import AgentEnd, End
+from pvserve.transfer.far_weights import check_far_weights
 from pvserve.transfer.progress import INTERVAL, Progress
 from pvserve.transfer.shell_load import ShellEnd
 from pvserve.transfer.values import Loaded, Reach, Target, Via
@@ -31,22 +33,25 @@ DISTURBED_TRIES = 2
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-def load(  # noqa: PLR0913 - what a load is, one value each
-    listing: Listing,
-    reach: Reach,
-    target: Target,
-    *,
-    via: Via = "auto",
-    replace: bool = False,
-    epoch: int = 1,
-    cancel: threading.Event | None = None,
-    listen: Listener = silent,
-    cache: DigestCache | None = None,
-) -> Loaded:
+class Terms(TypedDict, total=False):
+    """What every load may be told.
+
+    `replace` allows other content at the path. `epoch` grows with every new writer of the path: a writer that was
+    overtaken cannot publish. `checksum` reads every byte again instead of trusting digests of earlier times.
+    """
+
+    replace: bool
+    epoch: int
+    checksum: bool
+    cancel: threading.Event | None
+    listen: Listener
+    cache: DigestCache | None
+
+
+def load(listing: Listing, reach: Reach, target: Target, *, via: Via = "auto", **terms: Unpack[Terms]) -> Loaded:
     """Bring the files of `listing` to `target` through the pod at `reach`; nothing is visible there until complete.
 
-    `epoch` grows with every new writer of the path: a writer that was overtaken cannot publish. What an earlier load
-    of the same files left is not sent again.
+    What an earlier load of the same files left is not sent again.
 
     Raises:
         Refused: PathOccupied, ClaimTooSmall, ClaimOutOfInodes, ChannelUnavailable; nothing was changed.
@@ -54,13 +59,12 @@ def load(  # noqa: PLR0913 - what a load is, one value each
         DataDiffers: the volume damages data, or the source is not what its publisher promises.
         PvserveError: the volume is full or read-only, or the source cannot be read.
     """
-    progress = Progress(len(listing.entries), listing.bytes, target.claim, listen)
-    digests = cache or DigestCache()
-    ask = _ask(listing, target, digests, epoch=epoch, replace=replace)
-    return _carried_out(_Load(ask, reach, via, target, progress), digests, cancel)
+    progress = Progress(len(listing.entries), listing.bytes, target.claim, terms.get("listen", silent))
+    digests = terms.get("cache") or DigestCache()
+    return _carried_out(_Load(_ask(listing, target, digests, terms), reach, via, target, progress), digests, terms)
 
 
-def copy(  # noqa: PLR0913 - what a copy is, one value each
+def copy(
     source: Target,
     reach: Reach,
     target: Target,
@@ -68,46 +72,58 @@ def copy(  # noqa: PLR0913 - what a copy is, one value each
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     same_as: Listing | None = None,
-    replace: bool = False,
-    epoch: int = 1,
-    cancel: threading.Event | None = None,
-    listen: Listener = silent,
-    cache: DigestCache | None = None,
+    **terms: Unpack[Terms],
 ) -> Loaded:
     """As `load`, of a directory on a claim that the pod at `reach` mounts too: no byte crosses the network.
 
-    `include` and `exclude` are `pvserve.model.filters`. `same_as` is what the source should be.
+    `include` and `exclude` are `pvserve.model.filters`. `same_as` is what the source should be. What pvserve loaded
+    there and nobody touched since is known by its stamps (on-volume-format.md) and not read where blocks can be shared.
 
     Raises:
-        Refused: also NoSuchSource, CopyNeedsPython, SourceElsewhere (the source is not `same_as`), and what
-            `pvserve.model.listing` refuses; nothing was changed.
+        Refused: also NoSuchSource, CopyNeedsPython, SourceElsewhere (the source is not `same_as`), what
+            `pvserve.model.listing` refuses, and broken weights; nothing was changed.
         UsageError: WhichSnapshot, for a repository of a Hugging Face cache.
     """
-    digests = cache or DigestCache()
+    digests = terms.get("cache") or DigestCache()
 
     def begin(channel: Channel) -> Ask:
-        listing = list_source(channel.control, source, include, exclude)
-        ask = _ask(listing, target, digests, epoch=epoch, replace=replace)
+        found = list_source(channel.control, source, include, exclude)
+        ask = _ask(found.listing, target, digests, terms)
         ask.source = source
         if same_as is not None:
-            check_same(listing, same_as, source)
-            ask.known = [
-                mine or digests.get(found) or "" for mine, found in zip(ask.known, same_as.entries, strict=True)
-            ]
+            check_same(found.listing, same_as, source)
+        if not ask.checksum:
+            ask.known = [mine or stamp for mine, stamp in zip(ask.known, found.stamped, strict=True)]
+            if same_as is not None:
+                ask.known = [
+                    mine or digests.get(one) or "" for mine, one in zip(ask.known, same_as.entries, strict=True)
+                ]
+        if not all(found.stamped):  # what has stamps was checked when it was loaded
+            check_far_weights(channel.control, ask, source)
         return ask
 
-    work = _Load(begin, reach, "exec", target, Progress(0, 0, target.claim, listen))
-    return _carried_out(work, digests, cancel)
+    work = _Load(begin, reach, "exec", target, Progress(0, 0, target.claim, terms.get("listen", silent)))
+    return _carried_out(work, digests, terms)
 
 
-def _ask(listing: Listing, target: Target, digests: DigestCache, *, epoch: int, replace: bool) -> Ask:
-    known = [digests.get(found) or "" for found in listing.entries]
-    return Ask(listing, target, transfer_of(target, listing), epoch, replace, known, digests, {})
+def _ask(listing: Listing, target: Target, digests: DigestCache, terms: Terms) -> Ask:
+    checksum = terms.get("checksum", False)
+    return Ask(
+        listing,
+        target,
+        transfer_of(target, listing),
+        terms.get("epoch", 1),
+        terms.get("replace", False),
+        ["" if checksum else digests.get(found) or "" for found in listing.entries],
+        digests,
+        {},
+        checksum=checksum,
+    )
 
 
-def _carried_out(work: _Load, digests: DigestCache, cancel: threading.Event | None) -> Loaded:
+def _carried_out(work: _Load, digests: DigestCache, terms: Terms) -> Loaded:
     try:
-        return work.watched(cancel or threading.Event())
+        return work.watched(terms.get("cancel") or threading.Event())
     finally:
         digests.save()
 

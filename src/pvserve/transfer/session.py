@@ -68,7 +68,7 @@ class Session:
         self._heard = time.monotonic()
         self._deaf = threading.Event()  # nothing more will be heard
         self._sender: Sender | FarCopier = (
-            FarCopier(self._entries, self._control, self._guarded)
+            FarCopier(self._entries, ask.known, self._control, self._guarded)
             if ask.source
             else Sender(self._entries, ask.known, channel.data, self._digested, self._fail)
         )
@@ -286,6 +286,8 @@ class Session:
         if tries > TRIES:
             raise causes.differs(self._ask.target, found.path, self._ask.known[number], why)
         self._progress.lost(number)
+        if self._ask.source is not None:  # what was known without reading may be what is wrong
+            self._ask.known[number] = ""
         self._sender.add(Job([number]), first=True)
 
     def _fail(self, error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -41,12 +42,18 @@ APPLETS = [
 ]
 
 
+def safetensors(body: bytes) -> bytes:
+    """A whole file of weights, with one tensor."""
+    header = json.dumps({"w": {"dtype": "U8", "shape": [len(body)], "data_offsets": [0, len(body)]}}).encode()
+    return len(header).to_bytes(8, "little") + header + body
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return tree(
         tmp_path / "source",
         {
-            "model.safetensors": os.urandom(MIB) * 9 + b"tail",
+            "model.safetensors": safetensors(os.urandom(MIB) * 9 + b"tail"),
             "config.json": b"{}",
             "empty": b"",
             "sub/dir/tokenizer.json": os.urandom(5000),

@@ -142,7 +142,7 @@ def test_a_hugging_face_snapshot(tmp_path: Path, claim: Path, cache: DigestCache
     source = Target(f"{path}/snapshots/5f3d", "w", str(repository.parent))
     copy(source, LocalPod(), target, cache=cache)
     assert contents(claim / "granite") == {"config.json": b"{}"}
-    (snapshot / "model.safetensors").symlink_to(f"../../blobs/{'0' * 64}")
+    (snapshot / "model.data").symlink_to(f"../../blobs/{'0' * 64}")
     with pytest.raises(DataDiffers, match="is not what Hugging Face published"):
         copy(source, LocalPod(), target, replace=True, epoch=2, cache=cache)
 
@@ -167,15 +167,14 @@ def test_a_path_that_leads_out_of_the_source_claim(workbench: Path, claim: Path,
 def test_a_source_that_changes_is_named(
     name: str, workbench: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = engine.list_source
+    seen = engine.check_far_weights
 
-    def touching(*arguments: object) -> object:
-        found = seen(*arguments)  # type: ignore[arg-type]
+    def touching(*arguments: object) -> None:
+        seen(*arguments)  # type: ignore[arg-type]
         with (workbench / "models/granite" / name).open("ab") as file:
             file.write(b"more")
-        return found
 
-    monkeypatch.setattr(engine, "list_source", touching)
+    monkeypatch.setattr(engine, "check_far_weights", touching)
     source, target = places(workbench, claim)
     with pytest.raises(Temporary, match=f"{name} changed while it was read") as changed:
         copy(source, LocalPod(), target, cache=cache)
@@ -274,7 +273,7 @@ def test_where_the_file_system_cannot(
         monkeypatch.setattr(os, "copy_file_range", refusing)
     elif "short" in cannot:
         monkeypatch.setattr(os, "copy_file_range", short)
-    copier.add([0], True)
+    copier.add([0], True, known=False)
     assert told.over.wait(10)
     assert told.errors == []
     assert told.digests[GOOD] == told.digests[SOURCED]

@@ -14,7 +14,7 @@ import threading
 import time
 from typing import Callable
 
-from .expected import LET_GO, Large
+from .expected import LET_GO, Expected, Large
 from .frames import CELL, CHECKED, PACKED, SMALL, SOURCED
 from .receiver import PACK_FILES, Receiver
 from .reuse import FICLONE, NO_CLONE
@@ -27,7 +27,7 @@ Tell = Callable[[int, bytes, int, int], None]
 
 
 class Copier:
-    """Threads that copy what they are told to, and tell the source's digests."""
+    """Threads that copy what they are told to, and tell the source's digests where those are not known."""
 
     def __init__(
         self,
@@ -48,10 +48,16 @@ class Copier:
         for _ in range(COPIERS):
             threading.Thread(target=self._serve, daemon=True).start()
 
-    def add(self, numbers: list[int], send: bool) -> None:
-        """One large file or a pack of small ones; without `send` only the source's digests are wanted."""
+    def add(self, numbers: list[int], send: bool, known: bool) -> None:
+        """One large file or a pack of small ones; without `send` only the source's digests are wanted.
+
+        Files that are `known` came with their digest, by which alone the copy is judged; else the source is digested.
+        """
         if not numbers or len(numbers) > PACK_FILES or not all(number in self._origins for number in numbers):
             raise Unsafe("", "is asked to copy a file that nobody named")
+        for number in numbers:
+            if not known:
+                self._receiver.expected[number].digest = ""
         self._work.put((numbers, send))
 
     def _serve(self) -> None:
@@ -59,35 +65,59 @@ class Copier:
         try:
             while True:
                 numbers, send = self._work.get()
-                file = self._receiver.expected[numbers[0]]
-                if not send:
-                    tell_digests(self._source, [(number, self._origins[number]) for number in numbers], self._tell)
-                elif isinstance(file, Large):
-                    self._copy_large(file, self._origins[file.number], tree)
-                else:
-                    self._copy_pack(numbers, tree)
+                self._carry_out(numbers, send, tree)
         except BaseException as error:  # noqa: BLE001 - a thread's last word must reach the client
             self._fail(error)
 
+    def _carry_out(self, numbers: list[int], send: bool, tree: Tree) -> None:
+        files = [self._receiver.expected[number] for number in numbers]
+        if not send:
+            tell_digests(self._source, [(number, self._origins[number]) for number in numbers], self._tell)
+        elif self._shares and not _begun(files[0]) and all(file.digest for file in files):
+            rest = self._share_known(files, tree)
+            if rest:
+                self._carry_out(rest, send, tree)
+        elif isinstance(files[0], Large):
+            self._copy_large(files[0], self._origins[files[0].number], tree)
+        else:
+            self._copy_pack(numbers, tree)
+
+    def _share_known(self, files: list[Expected], tree: Tree) -> list[int]:
+        """Share the blocks of files whose digests are known, so that nothing is read; what cannot be shared."""
+        made: list[tuple[Expected, int]] = []
+        for file in files:
+            with self._source.reading(self._origins[file.number]) as original:
+                handle = self._shared(file, original, tree) if self._shares else -1
+            if handle < 0:
+                break
+            made.append((file, handle))
+        self._receiver.take_shared(made)
+        return [file.number for file in files[len(made) :]]
+
     def _copy_large(self, file: Large, origin: Origin, tree: Tree) -> None:
         began = time.time_ns()
+        digest = b""
         with self._source.reading(origin) as original:
-            shared = self._shares and not file.durable_count and self._share(file, original, tree)
-            digest = b"" if shared else self._copy_cells(file, original, origin)
-        if shared and file.verified:  # one set of blocks has one digest
+            handle = self._shared(file, original, tree) if self._shares and not file.durable_count else -1
+            if handle >= 0:
+                self._receiver.take_copy(file, lambda: handle)
+            else:
+                digest = self._copy_cells(file, original, origin)
+        if handle >= 0 and file.verified:  # one set of blocks has one digest
             digest = bytes.fromhex(file.verified)
         if digest:
             self._tell(SOURCED, CHECKED.pack(file.number, digest), 1, began)
 
-    def _share(self, file: Large, original: int, tree: Tree) -> bool:
-        """Share the source's blocks, copied on write; False where the two do not lie on one file system that can."""
+    def _shared(self, file: Expected, original: int, tree: Tree) -> int:
+        """A new file of the source's blocks, copied on write; -1 where no file system can share these two."""
         parent, _, name = file.path.rpartition("/")
         directory = tree.directory(parent, make=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=directory)
         handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN, file.mode, dir_fd=directory)
         try:
-            fcntl.ioctl(handle, FICLONE, original)
+            if file.size:
+                fcntl.ioctl(handle, FICLONE, original)
         except OSError as error:
             os.close(handle)
             os.unlink(name, dir_fd=directory)
@@ -95,25 +125,29 @@ class Copier:
                 error.filename = file.path
                 raise
             self._shares = False
-            return False
-        self._receiver.take_copy(file, lambda: handle)
-        return True
+            return -1
+        return handle
 
     def _copy_cells(self, file: Large, original: int, origin: Origin) -> bytes:
-        """Copy what is not durable yet; the digest of all."""
-        digest, buffer = hashlib.sha256(), memoryview(bytearray(CELL))
+        """Copy what is not durable yet; the digest of all, "" where it is known."""
+        digest = None if file.digest else hashlib.sha256()
+        buffer = memoryview(bytearray(CELL))
         there = bytes(file.durable)
         for offset in range(0, file.size, CELL):
-            view = piece(original, buffer, offset, origin)
-            digest.update(view)
-            if not there[offset // CELL]:
-                if self._in_kernel:
-                    self._in_kernel = self._receiver.copy_cell(file.number, offset, len(view), original)
-                if not self._in_kernel:
+            size = min(CELL, file.size - offset)
+            wanted = not there[offset // CELL]
+            if wanted and self._in_kernel:
+                self._in_kernel = self._receiver.copy_cell(file.number, offset, size, original)
+                wanted = not self._in_kernel
+            if wanted or digest:
+                view = piece(original, buffer, offset, origin)
+                if digest:
+                    digest.update(view)
+                if wanted:
                     self._receiver.cell(file.number, offset, view)
             if (offset + CELL) % LET_GO == 0:
                 os.posix_fadvise(original, 0, offset, os.POSIX_FADV_DONTNEED)
-        return digest.digest()
+        return digest.digest() if digest else b""
 
     def _copy_pack(self, numbers: list[int], tree: Tree) -> None:
         """Small files as if they had come in a PACK."""
@@ -122,7 +156,8 @@ class Copier:
             origin, began = self._origins[number], time.time_ns()
             with self._source.reading(origin) as handle:
                 view = piece(handle, buffer, 0, origin)
-            self._tell(SOURCED, CHECKED.pack(number, hashlib.sha256(view).digest()), 1, began)
+            if not self._receiver.expected[number].digest:
+                self._tell(SOURCED, CHECKED.pack(number, hashlib.sha256(view).digest()), 1, began)
             table += PACKED.pack(number, len(view))
             body += view
         self._receiver.pack(len(numbers), memoryview(table + body), tree)
@@ -133,3 +168,8 @@ def tell_digests(source: Source, origins: list[tuple[int, Origin]], tell: Tell) 
     for number, origin in origins:
         began = time.time_ns()
         tell(SOURCED, CHECKED.pack(number, source.digest(origin)), 1, began)
+
+
+def _begun(file: Expected) -> bool:
+    """Whether pieces of it are durable, which sharing the source's blocks would throw away."""
+    return isinstance(file, Large) and bool(file.durable_count)

@@ -16,7 +16,7 @@ from typing import Any
 
 from .frames import BYE, HELLO, VERSION, Broken, Wire
 from .greeting import NoUpgrade, greet, left
-from .serve import Session, touch
+from .session import Session, touch
 
 CONNECT_SECONDS = 20.0  # until the control stream is there
 HANDSHAKE_SECONDS = 10.0  # for all that comes before the token is known

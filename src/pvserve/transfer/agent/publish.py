@@ -14,6 +14,7 @@ import time
 
 from .expected import Expected
 from .place import CURRENT, FILES, MANIFEST, PATH, PUBLISHING, SUMS, Overtaken, Partial, Place
+from .stamps import STAMPS, Known, identity_of, stamped
 from .volume import Unsafe, look, open_directory, remove_tree, walk, write_durably
 
 EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
@@ -28,11 +29,11 @@ def publish(
 ) -> str:
     """Put the files in place; the name under which the old ones are kept, or ""."""
     try:
-        _check_complete(partial, expected)
+        verified = _check_complete(partial, expected)
     except (Unsafe, FileNotFoundError):
         partial.check_ours()  # a later writer, which took the files over, is no stranger
         raise
-    _write_version(place, texts, digest)
+    _write_version(place, texts, digest, verified)
     partial.check_ours()
     there = place.find()
     if there is not None and not _may_replace(place, there, digest, replace):
@@ -64,7 +65,7 @@ def adopt(place: Place, partial: Partial, texts: dict[str, bytes], digest: str) 
         _sync_directories(top)
     finally:
         os.close(top)
-    _write_version(place, texts, digest)
+    _write_version(place, texts, digest, {})
     _mark(place, partial, digest)
     _forget_intent(place)
     partial.drop()
@@ -101,9 +102,10 @@ def recover(place: Place, partial: Partial) -> None:
     _forget_intent(place)
 
 
-def _check_complete(partial: Partial, expected: dict[int, Expected]) -> None:
+def _check_complete(partial: Partial, expected: dict[int, Expected]) -> Known:
     """Exactly the files that were verified lie there: none exchanged since, none besides. Then fsync directories."""
     wanted = {file.path: file for file in expected.values()}
+    verified: Known = {}
     for path, here, entry in walk(partial.files):
         if entry.is_dir(follow_symlinks=False):
             continue
@@ -115,9 +117,11 @@ def _check_complete(partial: Partial, expected: dict[int, Expected]) -> None:
         same = stat.S_ISREG(info.st_mode) and (info.st_ino, info.st_size) == (file.inode, file.size)
         if not file.verified or not same:
             raise Unsafe(path, "was exchanged after it was verified")
+        verified[identity_of(info)] = file.verified
     if wanted:
         raise Unsafe(next(iter(wanted)), "is gone after it was verified")
     _sync_directories(partial.files)
+    return verified
 
 
 def _sync_directories(top: int) -> None:
@@ -129,11 +133,15 @@ def _sync_directories(top: int) -> None:
     os.fsync(top)
 
 
-def _write_version(place: Place, texts: dict[str, bytes], digest: str) -> None:
+def _write_version(place: Place, texts: dict[str, bytes], digest: str, verified: Known) -> None:
+    """What is said of a version; `verified` are its files as they are, where nobody but us can have written them."""
     here = open_directory(place.root, place.below("models", place.key, digest), make=True)
     try:
         for name in (MANIFEST, SUMS):
             write_durably(here, name, texts[name])
+        if verified:
+            now = os.stat(SUMS, dir_fd=here).st_ctime_ns
+            write_durably(here, STAMPS, stamped(verified, now))
     finally:
         os.close(here)
 

@@ -15,6 +15,7 @@ from typing import Any, Iterator, List, NamedTuple
 from .expected import LET_GO
 from .frames import CELL
 from .place import META
+from .stamps import Known, identity_of, stamps_below
 from .volume import PLAIN, Unsafe, components, open_directory
 
 NAMES_LIMIT = 1_000_000  # links that fan out could name a file without end
@@ -26,7 +27,8 @@ FILE_IS = {
     stat.S_IFDIR: "is a link to a directory above it, a loop",
 }
 
-Row = List[Any]  # path, size, mtime_ns, ctime_ns, inode, executable, real path below the mount, fault
+# path, size, mtime_ns, ctime_ns, inode, executable, real path below the mount, fault, sha256 by its stamp or ""
+Row = List[Any]
 
 
 class SourceChanged(Exception):
@@ -50,6 +52,11 @@ class Origin(NamedTuple):
         return self.identity[0]
 
 
+def origins(rows: list[Row]) -> dict[int, Origin]:
+    """Where files lie, from rows that say so: path, size, executable, digest, real path, times and inode."""
+    return {number: Origin(row[0], row[4], (row[1], *row[5:8])) for number, row in enumerate(rows)}
+
+
 class Source:
     """A directory below the mount of a claim that is only read."""
 
@@ -59,6 +66,8 @@ class Source:
         if not _inside(self.mount, self.top):
             raise Unsafe(path, "leads out of the source's claim")
         self.root = os.open(self.mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._device = os.fstat(self.root).st_dev
+        self._stamps: Known = {}
         self._homes = [self.top]
         snapshots = os.path.dirname(self.top)
         if os.path.basename(snapshots) == "snapshots":  # the Hugging Face cache links into its blobs
@@ -69,6 +78,7 @@ class Source:
 
         Raises OSError where the top itself cannot be listed.
         """
+        self._stamps = stamps_below(self.root, "" if self.top == self.mount else os.path.relpath(self.top, self.mount))
         pending: list[tuple[str, str, tuple[str, ...]]] = [("", self.top, ())]
         count = 0
         while pending:
@@ -109,7 +119,9 @@ class Source:
         if not os.access(real, os.R_OK):
             return _faulty(path, "cannot be read: Permission denied"), ""
         identity = [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
-        return [path, *identity, bool(info.st_mode & stat.S_IXUSR), os.path.relpath(real, self.mount), ""], ""
+        digest = self._stamps.get(identity_of(info), "") if info.st_dev == self._device else ""
+        executable = bool(info.st_mode & stat.S_IXUSR)
+        return [path, *identity, executable, os.path.relpath(real, self.mount), "", digest], ""
 
     @contextlib.contextmanager
     def reading(self, origin: Origin) -> Iterator[int]:
@@ -147,6 +159,17 @@ class Source:
                     os.posix_fadvise(handle, 0, offset, os.POSIX_FADV_DONTNEED)
         return digest.digest()
 
+    def peek(self, origin: Origin, offset: int, size: int) -> bytes:
+        """Up to `size` bytes of a file."""
+        if offset >= origin.size:
+            return b""
+        with self.reading(origin) as handle:
+            return bytes(piece(handle, memoryview(bytearray(size)), offset, origin))
+
+    def close(self) -> None:
+        """Let the claim go."""
+        os.close(self.root)
+
 
 def piece(handle: int, buffer: memoryview, offset: int, origin: Origin) -> memoryview:
     """What lies at `offset`: as much as the buffer holds, less only at the end of the file."""
@@ -175,7 +198,7 @@ def _unreadable(origin: Origin, offset: int, error: OSError) -> SourceUnreadable
 
 
 def _faulty(path: str, why: str) -> Row:
-    return [path, 0, 0, 0, 0, False, "", why]
+    return [path, 0, 0, 0, 0, False, "", why, ""]
 
 
 def _inside(root: str, real: str) -> bool:

@@ -16,6 +16,7 @@ from pvserve.transfer.channel import Channel
 from pvserve.transfer.claim_source import list_source
 from pvserve.transfer.deciding import there_already
 from pvserve.transfer.ends import AgentEnd
+from pvserve.transfer.far_weights import check_far_weights
 from pvserve.transfer.looking import Look
 from pvserve.transfer.progress import Progress
 from pvserve.transfer.step.pair import agent_here
@@ -79,21 +80,23 @@ def load(order: Order, listen: Listener) -> Done:
 
 
 def _ask(order: Order, channel: Channel, progress: Progress) -> Ask:
-    listing = list_source(channel.control, order.source, order.include, order.exclude)
+    listing, stamped = list_source(channel.control, order.source, order.include, order.exclude)
     progress.expect(len(listing.entries), listing.bytes)
-    transfer, unknown = transfer_of(order.target, listing), [""] * len(listing.entries)
-    return Ask(
+    ask = Ask(
         listing,
         order.target,
-        transfer,
+        transfer_of(order.target, listing),
         order.epoch,
         order.replace,
-        unknown,
+        list(stamped),
         DigestCache(),
         {},
         order.source,
         order.expect,
     )
+    if not all(stamped):  # what has stamps was checked when it was loaded
+        check_far_weights(channel.control, ask, order.source)
+    return ask
 
 
 class _End(AgentEnd):

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 
 from pvserve.transfer.agent.frames import Buffer, Wire
-from pvserve.transfer.agent.serve import Session
+from pvserve.transfer.agent.session import Session
 from pvserve.transfer.channel import Channel
 
 
