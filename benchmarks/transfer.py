@@ -1,6 +1,6 @@
 """Bytes onto a claim, against `kubectl cp` in the same rounds. One command per row of README.md:
 
-python benchmarks/transfer.py pod | port-forward | exec | small | unchanged | resume | memory | claim | reflink
+python benchmarks/transfer.py pod | proxy | port-forward | exec | small | unchanged | resume | memory | claim | reflink
 
 Needs root on the cluster's node (the bed), $KUBECONFIG, and kubectl. Everything it makes, it removes.
 """
@@ -168,11 +168,19 @@ def pod(bench: Bench, files: str) -> None:
     against_kubectl(bench, files, "pod", goal=4, whole=2.5)
 
 
+@main.command()
+@click.option("--files", default=LARGE, show_default=True)
+@click.pass_obj
+def proxy(bench: Bench, files: str) -> None:
+    """Through the API server only, which dials the pod."""
+    against_kubectl(bench, files, "proxy", goal=1.8, whole=None)
+
+
 @main.command("port-forward")
 @click.option("--files", default=LARGE, show_default=True)
 @click.pass_obj
 def port_forward(bench: Bench, files: str) -> None:
-    """Through the API server only."""
+    """Through API server, kubelet and container runtime."""
     against_kubectl(bench, files, "port-forward", goal=1.8, whole=None)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +17,14 @@ from tests.unit.cluster.authority import Authority
 from tests.unit.cluster.conftest import kubeconfig
 
 from pvserve.cluster import Cluster
+from pvserve.cluster.line import Line
 from pvserve.errors import PvserveError
 from pvserve.model import DigestCache, listing
 from pvserve.transfer import Target, Via, load
+from pvserve.transfer.agent.listen import tls_context
 from pvserve.transfer.channels import open_channel
+from pvserve.transfer.inner import Inner
+from pvserve.transfer.tls import new_secret
 
 from .apiserver import PodProxy
 from .pod import LocalPod, contents
@@ -128,11 +136,56 @@ def test_a_channel_that_was_asked_for_is_not_replaced(
     assert f"{via}: " in refused.value.message
 
 
-def test_both_directions_full_at_once(start: Start, reach: Callable[[PodProxy], Proxied]) -> None:
-    """The agent talks while it is sent to: neither side may wait for the other."""
-    channel = open_channel(reach(start()), "proxy", "x")
-    sender = threading.Thread(target=lambda: [channel.control.send(2) for _ in range(20000)], daemon=True)
-    sender.start()
-    sender.join(30)
-    assert not sender.is_alive()
-    channel.close()
+BULK = 16 << 20
+
+
+def test_both_directions_full_at_once_do_not_stand_still() -> None:
+    """The far end reads nothing until all that it says was taken."""
+    ours, theirs = socket.socketpair()
+    secret = new_secret()
+
+    def far_end() -> None:
+        with tls_context(secret.certificate, secret.key).wrap_socket(theirs, server_side=True) as stream:
+            stream.sendall(bytes(BULK))
+            left = BULK
+            while left:
+                left -= len(stream.recv(1 << 16))
+            stream.sendall(b"done")
+
+    threading.Thread(target=far_end, daemon=True).start()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    inner = Inner(Line(ours), context)
+    assert hashlib.sha256(inner.certificate()).digest() == secret.fingerprint
+    inner.settimeout(20)
+    writer = threading.Thread(target=inner.sendall, args=(bytes(BULK),), daemon=True)
+    writer.start()
+    view = memoryview(bytearray(1 << 20))
+    got, last = 0, b""
+    while got < BULK + 4:
+        count = inner.recv_into(view)
+        got, last = got + count, bytes(view[max(0, count - 4) : count])
+    assert (got, last) == (BULK + 4, b"done")
+    assert inner.recv_into(view) == 0
+    writer.join(5)
+    assert not writer.is_alive()
+    inner.close()
+
+
+def test_closing_wakes_who_waits_inside() -> None:
+    ours, theirs = socket.socketpair()
+    secret = new_secret()
+    ready = threading.Event()
+
+    def far_end() -> None:
+        with tls_context(secret.certificate, secret.key).wrap_socket(theirs, server_side=True):
+            ready.wait(20)
+
+    threading.Thread(target=far_end, daemon=True).start()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    inner = Inner(Line(ours), context)
+    threading.Timer(0.2, inner.close).start()
+    with contextlib.suppress(OSError):
+        assert inner.recv_into(memoryview(bytearray(10))) == 0
+    ready.set()
