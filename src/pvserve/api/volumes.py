@@ -5,14 +5,23 @@ Owns wiring only: facts -> plan. Must not print, nor decide.
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import replace
+from datetime import timedelta
+
 from pvserve.api.planned import Planned, admitted
 from pvserve.cluster import Cluster
+from pvserve.cluster.leftovers import read_leftovers
 from pvserve.cluster.volumes import VOLUME, read_inventory, read_volume_facts
-from pvserve.facts import Object, Unknown, VolumeFacts, VolumeQuery, annotations_of
+from pvserve.contents import look_into
+from pvserve.errors import Refused
+from pvserve.events import Listener, silent
+from pvserve.facts import Contents, Object, Unknown, VolumeFacts, VolumeQuery, annotations_of
 from pvserve.facts import name as name_of
 from pvserve.inventory import ClaimRow, inventory
 from pvserve.plan.lifecycle import (
     adopt_plan,
+    gc_plan,
     release_plan,
     remove_plan,
     resize_plan,
@@ -21,7 +30,9 @@ from pvserve.plan.lifecycle import (
     undo_retain_plan,
     unshare_plan,
 )
+from pvserve.plan.lifecycle.collecting import worth_a_look
 from pvserve.plan.lifecycle.derived import share_name
+from pvserve.plan.lifecycle.looking_in import tending_pod
 from pvserve.plan.lifecycle.same import SHARE_OF, holder_of, shares_of
 from pvserve.plan.rights import Use, rights_of
 from pvserve.spec.place import parse_target
@@ -87,6 +98,36 @@ def unshare(claim: str, cluster: Cluster) -> Planned:
             origin = item
     facts = _volume_facts(cluster, claim, "unshare", volume=derived)
     return admitted(unshare_plan(claim, facts, origin), cluster)
+
+
+def gc(
+    cluster: Cluster,
+    *,
+    claim: str = "",
+    older_than: timedelta = timedelta(hours=24),
+    image: str = "",
+    listen: Listener = silent,
+) -> Planned:
+    """The plan that removes what nobody refers to from the cluster's namespace and its claims, or from `claim` alone.
+
+    A pod looks into each claim. Partial transfers are kept for `older_than` since they were last written to.
+    Raises Refused: NoSuchClaim.
+    """
+    facts = read_leftovers(cluster, rights_of("gc", cluster.namespace))
+    if claim:
+        facts = replace(facts, claims=tuple(item for item in facts.claims if name_of(item) == claim))
+        if not facts.claims:
+            message = f"claim {claim} does not exist in namespace {cluster.namespace}"
+            raise Refused("NoSuchClaim", message, remedy=(f"kubectl get pvc -n {cluster.namespace}",))
+    look = image or (facts.loader_image if isinstance(facts.loader_image, str) else "")
+    seen: dict[str, Contents | Unknown] = {}
+    for item in facts.claims:
+        if claim or worth_a_look(item, facts.leases):
+            word = f"look {secrets.token_hex(6)}"  # several may look at once
+            pod = tending_pod(item, facts.namespace, facts.users, look, word, read_only=True)
+            no_image = Unknown("no image is known for a pod that looks; name one with --image")
+            seen[name_of(item)] = look_into(cluster, name_of(item), pod, listen) if look else no_image
+    return Planned(gc_plan(replace(facts, contents=seen), older_than, image), None)
 
 
 def _volume_facts(

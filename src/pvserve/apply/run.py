@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pvserve.apply.load import run_load
 from pvserve.apply.objects import apply_object, check_assumed, patch_object, retain_volume
 from pvserve.apply.refusing import refuse_all
-from pvserve.apply.remove import run_remove
+from pvserve.apply.sweep import run_removal
 from pvserve.apply.volumes import run_volume_step
 from pvserve.apply.wait import wait_ready
 from pvserve.cluster import Cluster
@@ -29,6 +29,7 @@ from pvserve.plan.steps import (
     RemoveModel,
     RetainVolume,
     Step,
+    SweepVolume,
     WaitBound,
     WaitReady,
     WaitResized,
@@ -111,8 +112,8 @@ def _run_step(
             if listing is None and not step.source_claim:
                 raise UsageError("NoSource", f"step {step.title} needs the model directory {step.source}")
             return run_load(cluster, step, listing, listen, cancel)
-        case RemoveModel():
-            return run_remove(cluster, step, listen, cancel)
+        case RemoveModel() | SweepVolume():
+            return run_removal(cluster, step, listen, cancel)
         case Prove():
             raise AssertionError("the proof is not applied")
     return None

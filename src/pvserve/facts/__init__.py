@@ -4,6 +4,7 @@ Owns the fact types; built only by `pvserve.cluster`, or from a YAML file in tes
 `Unknown(why)` is a value: forbidden or unreachable never reads as absent.
 """
 
+from pvserve.facts.leftovers import Contents, LeftoverFacts, PartialRow, ReplacedRow
 from pvserve.facts.objects import Object, annotations_of, key, labels, name, namespace, ref
 from pvserve.facts.query import KSERVE_NAMESPACES, FactsQuery
 from pvserve.facts.state import (
@@ -23,14 +24,18 @@ __all__ = [
     "KSERVE_NAMESPACES",
     "ClaimFacts",
     "ConnectionKind",
+    "Contents",
     "Facts",
     "FactsQuery",
     "Holder",
     "InventoryFacts",
     "KServeFacts",
+    "LeftoverFacts",
     "NamespaceFacts",
     "Neighbour",
     "Object",
+    "PartialRow",
+    "ReplacedRow",
     "Right",
     "Unknown",
     "Users",

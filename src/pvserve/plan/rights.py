@@ -28,6 +28,7 @@ Use = Literal[
     "share",
     "share-to",
     "unshare",
+    "gc",
 ]
 
 
@@ -136,6 +137,15 @@ NEEDS: tuple[Need, ...] = (
     Need("unshare", KSERVE, "servingruntimes", ("list",), "who uses it"),
     Need("unshare", "", "persistentvolumes", ("get", "list", "patch", "delete"),
          "its volume, and the count on the one that is shared", cluster_wide=True),
+    Need("gc", "", "persistentvolumeclaims", ("get", "list"), "the claims"),
+    Need("gc", KSERVE, "inferenceservices", ("list",), "who uses a model"),
+    Need("gc", KSERVE, "servingruntimes", ("list",), "who uses a model"),
+    Need("gc", "", "pods", ("get", "list", "create", "delete"), "pods that are left, and those that look into claims"),
+    Need("gc", "", "pods/exec", _EXEC, "looks into claims"),
+    Need("gc", "coordination.k8s.io", "leases", ("get", "list", "create", "patch", "delete"), "who writes, and Leases"),
+    Need("gc", "", "configmaps", ("list", "delete"), "records of services that are gone", "they are not looked for"),
+    Need("gc", "", "persistentvolumes", ("list",), "Released volumes, and which Leases may go", "they stay", True),
+    Need("gc", "storage.k8s.io", "storageclasses", ("list",), "copies of classes", "they are not looked for", True),
 )  # fmt: skip
 
 

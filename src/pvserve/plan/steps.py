@@ -160,6 +160,34 @@ class RemoveModel:
 
 
 @dataclass(frozen=True)
+class Swept:
+    """One leftover on a volume: a partial transfer by name, or what was replaced by key and name.
+
+    `path` is "" where nobody knows which one it was for.
+    """
+
+    kind: Literal["partial", "replaced"]
+    title: str
+    path: str
+    name: str
+    key: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class SweepVolume:
+    """Remove leftovers from a claim, each with the Lease of its place held."""
+
+    id: str
+    title: str
+    claim: str
+    pod: Object  # as it will be created
+    leftovers: tuple[Swept, ...]
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+
+
+@dataclass(frozen=True)
 class DeleteObject:
     """Delete the object, where it is still the one of this uid, and wait until it is gone."""
 
@@ -204,6 +232,7 @@ Step = (
     | Prove
     | ReleaseClaim
     | RemoveModel
+    | SweepVolume
     | DeleteObject
     | WaitBound
     | WaitResized

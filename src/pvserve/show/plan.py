@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pvserve.plan.steps import ApplyObject, Change, Load, PatchObject, Plan, RemoveModel, Step
+from pvserve.plan.steps import ApplyObject, Change, Load, PatchObject, Plan, RemoveModel, Step, SweepVolume
 from pvserve.show.words import clean, size, styled
 
 SIGNS = {"add": ("+", "green"), "remove": ("-", "red"), "change": ("~", "yellow")}
@@ -52,6 +52,8 @@ def _step_lines(step: Step, colour: bool) -> Iterator[str]:
         yield f"loader pod in image {clean(str(container['image']))}, channel {step.via}"
     if isinstance(step, RemoveModel):
         yield f"pod in image {clean(str(step.pod['spec']['containers'][0]['image']))}"
+    if isinstance(step, SweepVolume):
+        yield from (f"- {clean(item.title)}" for item in step.leftovers)
     if isinstance(step, ApplyObject | PatchObject):
         yield from (change_line(change, colour) for change in step.changes)
 

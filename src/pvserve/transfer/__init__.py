@@ -6,6 +6,7 @@ Owns moving, digesting, resuming and publishing. Must not print, decide where a 
 from pvserve.transfer.engine import copy, load
 from pvserve.transfer.looking import inspect
 from pvserve.transfer.removing import Removed, remove
+from pvserve.transfer.sweeping import contents, sweep
 from pvserve.transfer.values import ExecStream, Level, Loaded, Reach, Result, Target, Via, VolumeReport
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "Target",
     "Via",
     "VolumeReport",
+    "contents",
     "copy",
     "inspect",
     "load",
     "remove",
+    "sweep",
 ]

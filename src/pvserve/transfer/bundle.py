@@ -10,8 +10,8 @@ from importlib import resources
 
 # In the order of their imports.
 MODULES = (
-    "frames", "volume", "expected", "place", "stamps", "reuse", "receiver", "publish", "remove", "source", "copier",
-    "survey", "questions", "session", "serve", "greeting", "listen",
+    "frames", "volume", "expected", "place", "stamps", "reuse", "receiver", "publish", "source", "copier",
+    "survey", "questions", "remove", "leftovers", "tidy", "session", "serve", "greeting", "listen",
 )  # fmt: skip
 NAME = "pvserve-agent"
 

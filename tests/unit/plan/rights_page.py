@@ -24,6 +24,7 @@ USES = {
     "share": "Share a claim's data with another namespace (`share`): in the namespace of the claim",
     "share-to": "Share a claim's data with another namespace (`share`): in the other namespace",
     "unshare": "Give a share up (`unshare`)",
+    "gc": "Find and remove leftovers (`gc`)",
 }
 HEAD = """\
 # Rights

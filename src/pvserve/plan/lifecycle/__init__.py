@@ -1,6 +1,7 @@
-"""Plans of the commands on claims and volumes: retain, release, adopt, resize, rm, share. Pure."""
+"""Plans of the commands on claims and volumes: retain, release, adopt, resize, rm, share, gc. Pure."""
 
 from pvserve.plan.lifecycle.adopt import adopt_plan
+from pvserve.plan.lifecycle.collecting import gc_plan
 from pvserve.plan.lifecycle.release import release_plan
 from pvserve.plan.lifecycle.removing import remove_plan
 from pvserve.plan.lifecycle.resize import resize_plan
@@ -9,6 +10,7 @@ from pvserve.plan.lifecycle.sharing import share_plan, unshare_plan
 
 __all__ = [
     "adopt_plan",
+    "gc_plan",
     "release_plan",
     "remove_plan",
     "resize_plan",

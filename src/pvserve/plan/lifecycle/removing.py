@@ -6,15 +6,12 @@ on the volume, in the pod that removes it.
 
 from __future__ import annotations
 
-import hashlib
-
 from pvserve.facts import Object, Unknown, VolumeFacts, annotations_of, known, name
 from pvserve.plan.claim import access_modes, recorded_models
 from pvserve.plan.lifecycle.checks import lacking, plan_of, the_claim
+from pvserve.plan.lifecycle.looking_in import tending_pod
 from pvserve.plan.lifecycle.same import SHARE_OF, holder_of, shares_of
-from pvserve.plan.lifecycle.users import claims_of, overlap, users_of_place
-from pvserve.plan.loader import loader_identity, loader_pod
-from pvserve.plan.loading import LOADER_LABEL
+from pvserve.plan.lifecycle.users import overlap, users_of_place
 from pvserve.plan.part import Part, refused, unreadable
 from pvserve.plan.rights import rights_of
 from pvserve.plan.steps import Plan, RemoveModel
@@ -53,7 +50,7 @@ def _remove(place: Place, facts: VolumeFacts, typed: str, everything: bool, imag
         place.claim,
         str(claim["metadata"]["uid"]),
         place.path,
-        _pod(place, claim, facts, image),
+        tending_pod(claim, facts.namespace, facts.users, image, str(place), read_only=False),
         named=bool(typed),
         everything=everything,
         why="no pod and no service uses it",
@@ -130,24 +127,4 @@ def kept_by(place: Place, facts: VolumeFacts) -> Part:
         "ModelInUse",
         f"{place} is used by {'; '.join(used)}",
         "delete or repoint what uses it, then run the same command again",
-    )
-
-
-def _pod(place: Place, claim: Object, facts: VolumeFacts, image: str) -> Object:
-    """As the loader pod, on the node where a claim of one node is mounted, with the identity of a pod that has it."""
-    pods = [pod for pod in known(facts.users.pods, ()) if place.claim in claims_of(pod)]
-    alone = not set(access_modes(claim)) & {"ReadWriteMany", "ReadOnlyMany"}
-    nodes = [str(pod["spec"].get("nodeName") or "") for pod in pods if alone]
-    namespace = facts.namespace.object
-    return loader_pod(
-        name_prefix="pvserve-load",
-        namespace=facts.namespace.name,
-        claim=place.claim,
-        image=image,
-        read_only=False,
-        identity=loader_identity(namespace if isinstance(namespace, dict) else None, pods[0] if pods else None),
-        node_name=next(filter(None, nodes), None),
-        node_selector={},
-        tolerations=list(pods[0]["spec"].get("tolerations") or ()) if pods and alone else [],
-        labels={LOADER_LABEL: hashlib.sha256(str(place).encode()).hexdigest()[:20]},
     )

@@ -31,6 +31,7 @@ TEXT, FINISH, DONE = 40, 41, 42
 SURVEY, SEEN, SURVEYED = 50, 51, 52
 LIST, LISTED, DIGEST, PEEK, PEEKED = 60, 61, 62, 63, 64
 REMOVE, REMOVED = 70, 71
+LEFT, SWEEP = 80, 81
 
 Buffer = Union[bytes, bytearray, memoryview]
 

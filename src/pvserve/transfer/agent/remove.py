@@ -47,7 +47,7 @@ def other_paths(place: Place) -> list[str]:
     found = []
     try:
         for key in os.listdir(shelf):
-            path = _path_of(shelf, key)
+            path = path_of(shelf, key)
             if path and key != place.key and _is_there(place, path):
                 found.append(path)
     finally:
@@ -55,7 +55,8 @@ def other_paths(place: Place) -> list[str]:
     return found
 
 
-def _path_of(shelf: int, key: str) -> str:
+def path_of(shelf: int, key: str) -> str:
+    """The path that a record below `models` is about, "" where it does not say."""
     try:
         here = open_directory(shelf, key)
     except OSError:
@@ -91,7 +92,7 @@ def remove(place: Place, partial: Partial, named: bool, everything: bool) -> dic
     os.fsync(partial.directory)
     freed = {"bytes": 0, "files": 0}
     for name in [*partial.stale(), partial.transfer]:
-        _count(partial.shelf, name, freed)
+        count(partial.shelf, name, freed)
     partial.drop()
     return {**answer, **freed}
 
@@ -115,7 +116,7 @@ def _out(place: Place, partial: Partial, directory: str, name: str, into: str) -
         os.close(parent)
 
 
-def _count(base: int, top: str, freed: dict[str, int]) -> None:
+def count(base: int, top: str, freed: dict[str, int]) -> None:
     """Add what the tree takes on the volume: what is linked elsewhere too stays and does not count."""
     info = look(base, top)
     if info is None:

@@ -26,13 +26,14 @@ from .frames import (
     FAIL,
     FINISH,
     HAVE,
+    LEFT,
     PACK,
     PING,
     READY,
     REMOVE,
-    REMOVED,
     SMALL,
     STATE,
+    SWEEP,
     TEXT,
     Broken,
     Frame,
@@ -42,10 +43,11 @@ from .place import MANIFEST, SUMS, Overtaken, Partial, Place, space
 from .publish import Occupied, adopt, publish, recover, settle
 from .questions import QUESTIONS, listed
 from .receiver import Receiver
-from .remove import Entangled, NotOurs, check_removable, remove
+from .remove import Entangled, NotOurs
 from .reuse import candidates, copy_file
 from .source import Source, SourceChanged, SourceUnreadable, origins
 from .survey import BATCH, state
+from .tidy import tidy
 from .volume import Tree, Unsafe
 
 PING_SECONDS = 5.0
@@ -143,8 +145,8 @@ class Session:
             self._texts[(MANIFEST, SUMS)[frame.number]] += frame.payload
         elif frame.kind == FINISH:
             self._finish(frame.json())
-        elif frame.kind == REMOVE:
-            self._remove(frame.json())
+        elif frame.kind in (REMOVE, LEFT, SWEEP):
+            tidy(frame, self._wire)
         else:
             raise Broken(f"frame {frame.kind} came out of turn")
 
@@ -216,15 +218,6 @@ class Session:
             assert self._partial is not None
             kept = publish(self._place, self._partial, self._expected, texts, ask["digest"], ask["replace"])
         self._wire.send_json(DONE, {"kept": kept})
-
-    def _remove(self, ask: dict[str, Any]) -> None:
-        place = self._place = Place(ask["mount"], ask["path"], ask["key"])
-        if ask["check"]:
-            answer = check_removable(place, ask["named"])
-        else:
-            partial = Partial(place, self._named(ask), ask["epoch"])
-            answer = remove(place, partial, ask["named"], ask["everything"])
-        self._wire.send_json(REMOVED, answer)
 
     def _breathe(self) -> None:
         """Tell both the client and the pod's main process that we live, while the client does."""
