@@ -68,7 +68,7 @@ def test_apply_creates_changes_and_gives_up_fields(cluster: Cluster) -> None:
     assert managers == ["pvserve"]
 
 
-def test_apply_names_the_field_and_its_owner_and_force_takes_it(cluster: Cluster) -> None:
+def test_apply_names_the_field_and_its_owner(cluster: Cluster) -> None:
     other = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"theirs"}}'
     path = f"/api/v1/namespaces/{cluster.namespace}/configmaps/a?fieldManager=dashboard"
     media = {"Content-Type": "application/apply-patch+yaml"}
@@ -77,7 +77,12 @@ def test_apply_names_the_field_and_its_owner_and_force_takes_it(cluster: Cluster
         cluster.apply(config_map("a", x="ours"))
     assert caught.value.reason == "FieldConflict"
     assert cluster.get(*MAP, "a")["data"] == {"x": "theirs"}
-    assert cluster.apply(config_map("a", x="ours"), force=True)["data"] == {"x": "ours"}
+
+
+def test_apply_goes_over_what_our_own_patch_set(cluster: Cluster) -> None:
+    cluster.apply(config_map("a", x="1"))
+    cluster.patch(*MAP, "a", cluster.namespace, {"data": {"x": "2"}})
+    assert cluster.apply(config_map("a", x="3"))["data"] == {"x": "3"}
 
 
 def test_a_dry_run_shows_what_would_be_stored_and_stores_nothing(cluster: Cluster) -> None:

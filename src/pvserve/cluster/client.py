@@ -14,7 +14,7 @@ from pvserve.cluster import exec as execution
 from pvserve.cluster import kserve
 from pvserve.cluster import request as asking
 from pvserve.cluster.exec import ExecStream, Result, open_exec
-from pvserve.cluster.failures import Conflict, NotFound, Response, as_unknown
+from pvserve.cluster.failures import Conflict, FieldConflict, NotFound, Response, as_unknown
 from pvserve.cluster.forward import Tunnel, open_tunnel
 from pvserve.cluster.kinds import KNOWN, Resource, api_path
 from pvserve.cluster.line import Line
@@ -114,14 +114,19 @@ class Cluster:
         except (NotAllowed, NotFound) as error:
             return as_unknown(error)
 
-    def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Json:
+    def apply(self, obj: Object, *, dry_run: bool = False) -> Json:
         """Server-side apply with field manager `pvserve`, fields validated strictly; the object as stored.
 
         Raises Refused naming the fields that the cluster does not know, or that another manager owns.
         """
         resource = self._rest.resource(str(obj["apiVersion"]), str(obj["kind"]))
-        request = asking.applying(resource, self._where(resource, obj), obj, dry_run=dry_run, force=force)
-        return self._rest.json(request)
+        where = self._where(resource, obj)
+        try:
+            return self._rest.json(asking.applying(resource, where, obj, dry_run=dry_run, force=False))
+        except FieldConflict as error:
+            if set(error.owners) != {asking.MANAGER}:
+                raise  # what our own patches set, as a rollback does, counts as another manager's to a server
+            return self._rest.json(asking.applying(resource, where, obj, dry_run=dry_run, force=True))
 
     def create(self, obj: Object, *, dry_run: bool = False) -> Json:
         """Creates the object; raises AlreadyExists. The object as stored."""

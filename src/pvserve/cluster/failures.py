@@ -33,6 +33,12 @@ class AlreadyExists(Conflict):
     """An object of this name is there already."""
 
 
+class FieldConflict(Refused):
+    """Fields of the object are owned by the managers `owners`."""
+
+    owners: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Response:
     """One answer; header names in lower case."""
@@ -194,13 +200,14 @@ def _conflict(request: Request, status: Mapping[str, Any], message: str, _server
     )
 
 
-def _field_conflict(request: Request, causes: list[Mapping[str, Any]]) -> Refused:
+def _field_conflict(request: Request, causes: list[Mapping[str, Any]]) -> FieldConflict:
     """The three ways out are those of https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts"""
-    words = []
+    owners = []
     for cause in causes:
         owner = re.search(r'conflict with "([^"]*)"', str(cause.get("message", "")))
-        words.append(f"field {cause.get('field')} is owned by {owner[1] if owner else cause.get('message')}")
-    return Refused(
+        owners.append(owner[1] if owner else str(cause.get("message")))
+    words = [f"field {cause.get('field')} is owned by {owner}" for cause, owner in zip(causes, owners, strict=True)]
+    error = FieldConflict(
         "FieldConflict",
         f"{request.subject}: {'; '.join(words)}",
         subject=request.subject,
@@ -210,6 +217,8 @@ def _field_conflict(request: Request, causes: list[Mapping[str, Any]]) -> Refuse
             "take it over: let the owner give the field up first (remove it from what the owner applies)",
         ),
     )
+    error.owners = tuple(owners)
+    return error
 
 
 def _is_untypable(code: int, message: str) -> bool:
