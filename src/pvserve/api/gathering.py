@@ -10,12 +10,17 @@ from dataclasses import dataclass, replace
 
 from pvserve.cluster import Cluster
 from pvserve.cluster.reading import read_facts
+from pvserve.errors import Refused
 from pvserve.facts import Facts
 from pvserve.model import Listing, Manifest, check_weights, known_manifest, refusal
 from pvserve.model import listing as list_directory
 from pvserve.plan import Plan, build, facts_query
+from pvserve.plan.build import lacking
+from pvserve.plan.fetching import listing_order, listing_pod
 from pvserve.plan.source import Content, is_place
+from pvserve.remote import list_remote
 from pvserve.spec.model import ModelSpec
+from pvserve.spec.remote import is_remote
 
 GOALS = frozenset({"load", "serve"})
 
@@ -55,7 +60,7 @@ def gather(
     plan takes them for given. Raises Refused for a model directory with broken weights.
     """
     listing = known = None
-    if "load" in goals and spec.model and not is_place(spec.model):
+    if "load" in goals and spec.model and not is_place(spec.model) and not is_remote(spec.model):
         listing = list_directory(spec.model, include=spec.include, exclude=spec.exclude)
         broken = refusal(check_weights(listing))
         if broken:
@@ -65,4 +70,18 @@ def gather(
     facts = read_facts(cluster, replace(query, rights=()) if looking else query, pool)
     if looking:
         facts = replace(facts, rights=dict.fromkeys(query.rights, True))
+    if "load" in goals and is_remote(spec.model):
+        listing = _listed_there(spec, cluster, facts)
     return Gathered(spec, goals, facts, listing, known)
+
+
+def _listed_there(spec: ModelSpec, cluster: Cluster, facts: Facts) -> Listing | None:
+    """What a source holds that only the cluster reads; None where the plan will be refused before that matters."""
+    if not isinstance(facts.namespace.object, dict) or lacking(spec, facts, {"load"}):
+        return None
+    pod, why = listing_pod(spec, facts)
+    if pod is None:
+        raise Refused(
+            "NoLoaderImage", f"no image is known for the loader pod: {why}", remedy=("name one with --image",)
+        )
+    return list_remote(cluster, pod, listing_order(spec))

@@ -30,6 +30,7 @@ DURATION_SECONDS = 60
 RENEW_SECONDS = 15.0
 WATCH_SLACK_SECONDS = 5.0
 API = "coordination.k8s.io/v1"
+JOB_HOLDER = "Job "  # before the name of a Job that holds the Lease: it lives as long as the Job does
 MACHINE = "pvserve.io/machine"  # annotation: host names and pids repeat, on laptops and in containers
 
 
@@ -85,6 +86,29 @@ def writing(
         stop.set()
         renewing.join(timeout=RENEW_SECONDS)
         _give_back(cluster, lease)
+
+
+def taken(cluster: Cluster, claim: str, path: str, cancel: threading.Event, say: Callable[[str], None]) -> Object:
+    """The Lease of the place, taken and not renewed, to be handed to a Job. Raises as `writing`."""
+    return _take(cluster, lease_name(claim, path), _Wish(claim, path, cancel, say))
+
+
+def hand_to_job(cluster: Cluster, lease: Object, job: str) -> None:
+    """From now on the Job holds the Lease for as long as it lives: its pod has no token to renew one."""
+    version = str(lease["metadata"]["resourceVersion"])
+    body = {"spec": {"holderIdentity": f"{JOB_HOLDER}{job}", "renewTime": _now()}}
+    cluster.patch(API, "Lease", str(lease["metadata"]["name"]), cluster.namespace, body, resource_version=version)
+
+
+def give_back_of_job(cluster: Cluster, claim: str, path: str, job: str) -> None:
+    """Empties the holder where it is this Job; with "" where it is this process, whose Job was not made."""
+    holder = f"{JOB_HOLDER}{job}" if job else whoami()
+    with contextlib.suppress(PvserveError):
+        now = cluster.get(API, "Lease", lease_name(claim, path), cluster.namespace)
+        if now["spec"].get("holderIdentity") == holder:
+            body = {"spec": {"holderIdentity": "", "renewTime": _now()}}
+            version = str(now["metadata"]["resourceVersion"])
+            cluster.patch(API, "Lease", lease_name(claim, path), cluster.namespace, body, resource_version=version)
 
 
 @dataclass(frozen=True)
@@ -152,6 +176,8 @@ def _gone(cluster: Cluster, lease: Object, me: str, wish: _Wish) -> bool:
     holder = str(spec.get("holderIdentity") or "")
     if not holder or _dead_here(lease, me):
         return True
+    if holder.startswith(JOB_HOLDER):
+        return _job_ended(cluster, holder.removeprefix(JOB_HOLDER))
     renewed = datetime.fromisoformat(str(spec["renewTime"]).replace("Z", "+00:00"))
     if datetime.now(UTC) - renewed <= timedelta(seconds=int(spec["leaseDurationSeconds"])):
         return False
@@ -160,6 +186,15 @@ def _gone(cluster: Cluster, lease: Object, me: str, wish: _Wish) -> bool:
         raise Interrupted("Interrupted", "stopped while waiting for another writer; nothing was changed")
     now = cluster.get(API, "Lease", str(lease["metadata"]["name"]), cluster.namespace)
     return bool(now["metadata"]["resourceVersion"] == lease["metadata"]["resourceVersion"])
+
+
+def _job_ended(cluster: Cluster, job: str) -> bool:
+    """Whether the Job that holds the Lease can write no more. One that cannot be read is taken to live."""
+    found = cluster.find("batch/v1", "Job", job, cluster.namespace)
+    if not isinstance(found, dict):
+        return found is None
+    conditions = (found.get("status") or {}).get("conditions") or ()
+    return any(item.get("type") in ("Complete", "Failed") and item.get("status") == "True" for item in conditions)
 
 
 def _busy(lease: Object, wish: _Wish) -> Refused:

@@ -5,29 +5,25 @@ Owns the order of these. Must not decide where the model goes (plan) nor how byt
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from pvserve.apply.attending import POD_LOST, attending
 from pvserve.apply.lease import Held, writing
+from pvserve.apply.recording import record
 from pvserve.cluster import Cluster
 from pvserve.errors import Interrupted, PvserveError, Temporary
 from pvserve.events import Listener, StepState
 from pvserve.facts import name
 from pvserve.model import Listing
 from pvserve.mount import mounted, why_ended
-from pvserve.plan.claim import MODELS, recorded_models
 from pvserve.plan.loader import SOURCE
 from pvserve.plan.steps import Load
 from pvserve.transfer import Loaded, Reach, Target, copy, load
 
 PODS = 3  # loader pods that one load may use up
-# What the ODH dashboard shows and prefills its wizard with (ux.md 2.4: PVCInputField.tsx); one pair per claim.
-ODH_NAME, ODH_PATH = "dashboard.opendatahub.io/model-name", "dashboard.opendatahub.io/model-path"
 
 
 def run_load(
@@ -45,7 +41,15 @@ def run_load(
 
     with writing(cluster, step.claim, step.path, cancel, say) as held:
         loaded = _through_pods(cluster, step, listing, held, _Told(listen, say, cancel))
-    _record(cluster, step, loaded)
+    record(
+        cluster,
+        step.claim,
+        step.path,
+        manifest=loaded.manifest_digest,
+        bytes=loaded.bytes,
+        files=loaded.files,
+        source=Path(step.source).name,
+    )
     return loaded
 
 
@@ -113,30 +117,4 @@ def _moved(
         )
     return load(
         listing, reach, target, via=step.via, replace=step.replace, epoch=held.epoch, cancel=stop, listen=listen
-    )
-
-
-def _record(cluster: Cluster, step: Load, loaded: Loaded) -> None:
-    """Notes on the claim what lies where, so that the next plan knows without a pod."""
-    claim = cluster.get("v1", "PersistentVolumeClaim", step.claim, cluster.namespace)
-    models = dict(recorded_models(claim))
-    models[step.path] = {
-        "manifest": loaded.manifest_digest,
-        "bytes": loaded.manifest.bytes,
-        "files": len(loaded.manifest.entries),
-        "source": Path(step.source).name,
-        "loaded": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
-    noted = {
-        MODELS: json.dumps(models, sort_keys=True),
-        ODH_NAME: Path(step.path).name,
-        ODH_PATH: step.path,
-    }
-    cluster.patch(
-        "v1",
-        "PersistentVolumeClaim",
-        step.claim,
-        cluster.namespace,
-        {"metadata": {"annotations": noted}},
-        resource_version=str(claim["metadata"]["resourceVersion"]),
     )

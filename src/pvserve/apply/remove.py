@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pvserve.apply.lease import writing
-from pvserve.apply.load import ODH_NAME, ODH_PATH
+from pvserve.apply.recording import ODH_NAME, ODH_PATH
 from pvserve.apply.refusing import refuse_all
 from pvserve.cluster import Cluster
 from pvserve.cluster.volumes import read_volume_facts

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from pvserve.apply.fetching import Fetched, run_fetch
 from pvserve.apply.load import run_load
 from pvserve.apply.objects import apply_object, check_assumed, patch_object, retain_volume
 from pvserve.apply.refusing import refuse_all
@@ -22,6 +23,7 @@ from pvserve.plan.steps import (
     ApplyObject,
     DeleteObject,
     Load,
+    LoadJob,
     PatchObject,
     Plan,
     Prove,
@@ -42,7 +44,7 @@ class Applied:
     """What was done; `loaded` is None when no bytes had to move, `removed` when none had to go."""
 
     done: tuple[str, ...]
-    loaded: Loaded | None = None
+    loaded: Loaded | Fetched | None = None
     removed: Removed | None = None
 
 
@@ -60,7 +62,7 @@ def run(cluster: Cluster, plan: Plan, listing: Listing | None, listen: Listener,
     check_assumed(cluster, plan.assumed)
     _check_source(plan, listing)
     done: list[str] = []
-    loaded: Loaded | None = None
+    loaded: Loaded | Fetched | None = None
     removed: Removed | None = None
     for step in plan.steps:
         if isinstance(step, Prove):
@@ -96,7 +98,7 @@ def _check_source(plan: Plan, listing: Listing | None) -> None:
 
 def _run_step(
     cluster: Cluster, step: Step, listing: Listing | None, listen: Listener, cancel: threading.Event
-) -> Loaded | Removed | None:
+) -> Loaded | Fetched | Removed | None:
     match step:
         case ApplyObject():
             apply_object(cluster, step)
@@ -108,12 +110,20 @@ def _run_step(
             wait_ready(cluster, step, listen, cancel)
         case ReleaseClaim() | DeleteObject() | WaitBound() | WaitResized():
             run_volume_step(cluster, step, listen, cancel)
-        case Load():
-            if listing is None and not step.source_claim:
-                raise UsageError("NoSource", f"step {step.title} needs the model directory {step.source}")
-            return run_load(cluster, step, listing, listen, cancel)
+        case Load() | LoadJob():
+            return _bring(cluster, step, listing, listen, cancel)
         case RemoveModel() | SweepVolume():
             return run_removal(cluster, step, listen, cancel)
         case Prove():
             raise AssertionError("the proof is not applied")
     return None
+
+
+def _bring(
+    cluster: Cluster, step: Load | LoadJob, listing: Listing | None, listen: Listener, cancel: threading.Event
+) -> Loaded | Fetched:
+    if isinstance(step, LoadJob):
+        return run_fetch(cluster, step, listen, cancel)
+    if listing is None and not step.source_claim:
+        raise UsageError("NoSource", f"step {step.title} needs the model directory {step.source}")
+    return run_load(cluster, step, listing, listen, cancel)

@@ -14,6 +14,7 @@ from pvserve.api import models
 from pvserve.api.gathering import GOALS
 from pvserve.api.many import Member, plan_many, saved_members
 from pvserve.api.planned import Planned
+from pvserve.apply.fetching import Fetched
 from pvserve.apply.run import refuse
 from pvserve.cli.files import read_text
 from pvserve.cli.interrupts import cancelling
@@ -117,8 +118,11 @@ def outcome_forms(plan: Plan, outcome: models.Outcome) -> tuple[dict[str, Any], 
     text = "done\n" if outcome.applied.done else "nothing to change\n"
     if outcome.applied.loaded is not None:
         loaded, uri = outcome.applied.loaded, f"pvc://{plan.claim}/{plan.path}"
-        value |= {"uri": uri, "manifest": loaded.manifest_digest, "bytes": loaded.manifest.bytes}
+        value |= {"uri": uri, "manifest": loaded.manifest_digest, "bytes": loaded.bytes}
         text = f"{uri}\n"
+        if isinstance(loaded, Fetched) and loaded.detached:
+            value = {"done": list(outcome.applied.done), "uri": uri, "job": loaded.job, "detached": True}
+            text = f"Job {loaded.job} fetches to {uri}\nnext: pvserve status {uri} --follow\n"
     if outcome.applied.removed is not None:
         removed = outcome.applied.removed
         value["removed"] = {"found": removed.found, "bytes": removed.bytes, "files": removed.files}

@@ -13,10 +13,15 @@ from pvserve.cli.options import Shared, change_options, cluster_options, load_op
 @click.argument("source")
 @click.argument("target")
 @load_options
+@click.option("--detach", is_flag=True, default=None, help="Of a Job that fetches: end once it runs.")
 @change_options
 @cluster_options
 def command(shared: Shared, target: str, dry_run: bool, yes: bool, **flags: Any) -> int:
-    """Bring SOURCE, a model directory or pvc://CLAIM/PATH of the same namespace, to TARGET, pvc://CLAIM[/PATH]."""
+    """Bring SOURCE to TARGET, pvc://CLAIM[/PATH].
+
+    SOURCE is a model directory, pvc://CLAIM/PATH of the same namespace, or what the cluster reads itself:
+    s3://BUCKET/PREFIX, https://HOST/FILE, hf://ORG/MODEL[@REVISION].
+    """
     from pvserve.spec.place import parse_target
 
     place = parse_target(target)

@@ -157,6 +157,16 @@ _BYTES = [
     click.option("--replace", is_flag=True, default=None, help="Allow other content where a model lies already."),
     click.option("--include", multiple=True, help="Only files that match this pattern; may be given several times."),
     click.option("--exclude", multiple=True, help="Leave out files that match this pattern; several times."),
+    click.option("--connection", metavar="SECRET", help="Secret with the credentials of an s3://, https:// or hf://."),
+    click.option("--connection-key", metavar="KEY", help="Its entry, where it is a KServe storage-config."),
+    click.option("--endpoint", help="Address of the S3 server, or of a mirror of the Hugging Face Hub."),
+    click.option("--region", help="S3 region."),
+    click.option("--anonymous", is_flag=True, default=None, help="Ask the source without credentials."),
+    click.option("--allow-pickle", is_flag=True, default=None, help="Take pickles, which run code on loading."),
+    click.option("--ca", metavar="CONFIGMAP", help="ConfigMap with CA certificates; default: odh-trusted-ca-bundle."),
+    click.option("--proxy", help="http:// address of a forward proxy, for the cluster."),
+    click.option("--no-proxy", help="Hosts and networks that it is not for."),
+    click.option("--queue", help="Kueue LocalQueue for the Job that fetches."),
     click.option("--checksum", is_flag=True, help="Read every byte again instead of trusting the digest cache."),
 ]
 

@@ -31,6 +31,17 @@ KEYS = {
     "image": "loader.image",
     "via": "loader.via",
     "replace": "loader.replace",
+    "connection": "fetch.connection",
+    "connection_key": "fetch.key",
+    "endpoint": "fetch.endpoint",
+    "region": "fetch.region",
+    "anonymous": "fetch.anonymous",
+    "allow_pickle": "fetch.allowPickle",
+    "ca": "fetch.ca",
+    "proxy": "fetch.proxy",
+    "no_proxy": "fetch.noProxy",
+    "queue": "fetch.queue",
+    "detach": "fetch.detach",
     "timeout": "timeout",
 }
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from pvserve.facts import Facts, Unknown
+from pvserve.facts import Facts, Right, Unknown
 from pvserve.model import Listing, Manifest
+from pvserve.plan.fetching import fetch_part
 from pvserve.plan.loading import load_part, source_part
 from pvserve.plan.part import Part, refused
 from pvserve.plan.query import uses_of
 from pvserve.plan.retain import Keeping
 from pvserve.plan.rights import required, role_text
 from pvserve.plan.serving import serve_part
-from pvserve.plan.source import Content, Source, is_place, of_directory, of_place
-from pvserve.plan.steps import Load, NotDone, Plan, Refusal
+from pvserve.plan.source import Content, Source, is_place, of_directory, of_place, of_remote
+from pvserve.plan.steps import Load, LoadJob, NotDone, Plan, Refusal
 from pvserve.plan.volume import claim_part
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.place import Place
+from pvserve.spec.remote import is_remote
 
 
 def build(
@@ -73,16 +75,27 @@ def _whole(spec: ModelSpec, facts: Facts, source: Source | None, goals: Collecti
     keeping: Keeping = claim_part(spec, facts, source)
     if keeping.before.refusals:
         return keeping.before
-    loading = source_part(facts, source, path) + load_part(spec, facts, source, path) if source is not None else Part()
+    loading = _loading(spec, facts, source, path) if source is not None else Part()
     part = keeping.before + loading + keeping.after
     if "serve" not in goals:
         return part
-    loads = any(isinstance(step, Load) for step in loading.steps)
+    if any(isinstance(step, LoadJob) and step.detach for step in loading.steps):
+        message = "a service can only be made when the model is there: --detach is for `pvserve load`"
+        return refused("DetachedServe", message, "leave out --detach", code=2)
+    loads = any(isinstance(step, Load | LoadJob) for step in loading.steps)
     uri = str(Place(spec.claim.name, path))
     return part + serve_part(spec, facts, uri, loads=loads)
 
 
+def _loading(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
+    if source.remote:
+        return fetch_part(spec, facts, source, path)
+    return source_part(facts, source, path) + load_part(spec, facts, source, path)
+
+
 def _source(spec: ModelSpec, facts: Facts, listing: Listing | None, content: Manifest | None) -> Source | None:
+    if listing is not None and is_remote(spec.model):
+        return of_remote(listing)
     if listing is not None:
         return of_directory(listing, content)
     return of_place(spec, facts) if is_place(spec.model) else None
@@ -91,16 +104,22 @@ def _source(spec: ModelSpec, facts: Facts, listing: Listing | None, content: Man
 def _rights(spec: ModelSpec, facts: Facts, goals: Collection[str], changing: bool) -> Part:
     """Refused as a whole before anything is made, where a right is known to be missing."""
     wanted = required(uses_of(spec, goals), facts.namespace.name)
-    lacking = [right for right in wanted if facts.rights.get(right) is False]
-    if not lacking or not changing:
+    missing = lacking(spec, facts, goals)
+    if not missing or not changing:
         return Part()
-    shown = "; ".join(str(right) for right in lacking)
+    shown = "; ".join(str(right) for right in missing)
     return refused(
         "MissingRights",
         f"you may not {shown}",
         f"an administrator of the namespace can give them with: kubectl apply -f - <<'EOF'\n{role_text(wanted)}\nEOF",
         code=4,
     )
+
+
+def lacking(spec: ModelSpec, facts: Facts, goals: Collection[str]) -> list[Right]:
+    """The required rights that are known to be missing."""
+    wanted = required(uses_of(spec, goals), facts.namespace.name)
+    return [right for right in wanted if facts.rights.get(right) is False]
 
 
 def _once(refusals: tuple[Refusal, ...]) -> tuple[Refusal, ...]:

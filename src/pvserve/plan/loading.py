@@ -39,7 +39,7 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
             "add --replace: what is there is kept, and pods that serve it keep it until they are restarted",
             "or load to another path with --path",
         )
-    image, why = _image(spec, facts)
+    image, why = loader_image(spec, facts)
     if not image:
         return refused("NoLoaderImage", f"no image is known for the loader pod: {why}", "name one with --image")
     step = Load(
@@ -48,7 +48,7 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
         source=source.words,
         claim=spec.claim.name,
         path=path,
-        pod=_pod(spec, facts, image, place, source),
+        pod=planned_pod(spec, facts, image, _labels(place), source),
         bytes=source.bytes,
         files=source.files,
         fingerprint=source.fingerprint,
@@ -71,7 +71,7 @@ def _copy_note(source: Source) -> tuple[str, ...]:
     return (f"the loader pod mounts claim {source.place.claim} too and copies there: nothing crosses the network",)
 
 
-def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
+def loader_image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
     """The first image that fits, and why; "" and what was tried."""
     if spec.loader.image:
         return spec.loader.image, "the loader's image was asked for"
@@ -83,7 +83,14 @@ def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
     return image_or_unknown, "the loader's image is KServe's storage initializer, which the cluster has"
 
 
-def _pod(spec: ModelSpec, facts: Facts, image: str, place: Place, source: Source) -> Mapping[str, Any]:
+def _labels(place: Place) -> dict[str, str]:
+    return {LOADER_LABEL: hashlib.sha256(str(place).encode()).hexdigest()[:20]}
+
+
+def planned_pod(
+    spec: ModelSpec, facts: Facts, image: str, labels: Mapping[str, str], source: Source | None = None
+) -> dict[str, Any]:
+    """The pod that writes to the spec's claim: where it can run, and as whom, follows from who serves from there."""
     origin, runtime = _object(facts.origin_service), _object(facts.origin_runtime)
     selector, tolerations = placement_of(origin, runtime)
     pods = known(facts.runtime_pods, ())
@@ -97,8 +104,8 @@ def _pod(spec: ModelSpec, facts: Facts, image: str, place: Place, source: Source
         node_name=_node(facts),
         node_selector=selector,
         tolerations=tolerations,
-        source_claim=source.place.claim if source.place else None,
-        labels={LOADER_LABEL: hashlib.sha256(str(place).encode()).hexdigest()[:20]},
+        source_claim=source.place.claim if source and source.place else None,
+        labels=labels,
     )
 
 

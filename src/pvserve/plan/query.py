@@ -14,11 +14,14 @@ from pvserve.plan.source import is_place
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.names import split_origin
 from pvserve.spec.place import parse_place
+from pvserve.spec.remote import is_remote
 
 
 def uses_of(spec: ModelSpec, goals: Collection[str]) -> tuple[Use, ...]:
     """What the plan of these goals may have to do."""
     uses: list[Use] = ["load"] if "load" in goals else []
+    if uses and is_remote(spec.model):
+        uses.append("fetch")
     if "serve" in goals:
         uses += ["serve", "prove"]
         if spec.in_place:

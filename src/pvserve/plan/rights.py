@@ -14,6 +14,7 @@ from pvserve.facts import Right
 KSERVE = "serving.kserve.io"
 Use = Literal[
     "load",
+    "fetch",
     "serve",
     "in-place",
     "prove",
@@ -69,6 +70,9 @@ NEEDS: tuple[Need, ...] = (
     Need("load", "", "events", ("list",), "why a pod does not start", "a pod that does not start is not explained"),
     Need("load", "storage.k8s.io", "storageclasses", ("list",), "the choice of a class", "use --storage-class", True),
     Need("load", "", "persistentvolumes", ("get",), "the bound volume's reclaim policy", "it is unknown", True),
+    Need("fetch", "batch", "jobs", ("get", "list", "create", "patch", "delete"), "the Job that fetches a source"),
+    Need("fetch", "", "configmaps", ("create", "patch"), "its program"),
+    Need("fetch", "", "pods/log", ("get",), "its progress", "only the state of its pod is shown"),
     Need("serve", KSERVE, "inferenceservices", ("get", "create", "patch"), "the service"),
     Need("serve", KSERVE, "servingruntimes", ("get", "create", "patch"), "the runtime, copied beside the service"),
     Need("serve", "", "pods", ("get", "list"), "states while waiting"),

@@ -5,7 +5,7 @@ Owns this value and where it comes from. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pvserve.facts import Facts
 from pvserve.model import Listing, Manifest, manifest_digest
@@ -37,6 +37,7 @@ class Source:
     notes: tuple[str, ...] = ()
     place: Place | None = None
     at_most: bool = False  # `bytes` is only a bound: nobody has counted
+    remote: bool = False  # the cluster reads it itself
     beside: Content = (0, 0)  # what other models of the same run bring to the same claim
 
 
@@ -53,6 +54,11 @@ def of_directory(listing: Listing, content: Manifest | None) -> Source:
         exclude=listing.exclude,
         notes=(*_left_out(listing), *listing.notes),
     )
+
+
+def of_remote(listing: Listing) -> Source:
+    """What a source holds that the cluster reads itself, as the program in the cluster listed it."""
+    return replace(of_directory(listing, None), words=listing.source, remote=True)
 
 
 def is_place(model: str | None) -> bool:

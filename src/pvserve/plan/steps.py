@@ -96,6 +96,30 @@ class Load:
 
 
 @dataclass(frozen=True)
+class LoadJob:
+    """Have the cluster fetch the model from its source, with a Job that holds the place's Lease.
+
+    `job` lacks its name, its program and the writer's epoch (`plan.fetching.fetch_job`); `order` is what the program
+    is asked. With `detach` the step ends once the Job runs.
+    """
+
+    id: str
+    title: str
+    source: str
+    claim: str
+    path: str
+    job: Object
+    order: Object
+    bytes: int
+    files: int
+    fingerprint: str  # of the source's list at planning time: names, sizes, ETags
+    replace: bool = False
+    detach: bool = False
+    why: str = ""
+    rights: tuple[Right, ...] = ()
+
+
+@dataclass(frozen=True)
 class RetainVolume:
     """Set `persistentVolumeReclaimPolicy: Retain` on the volume bound to the claim (known only once bound)."""
 
@@ -227,6 +251,7 @@ Step = (
     ApplyObject
     | PatchObject
     | Load
+    | LoadJob
     | RetainVolume
     | WaitReady
     | Prove

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from pvserve.plan.steps import Load, NotDone, Plan, Prove, RetainVolume, WaitReady
+from pvserve.plan.steps import Load, LoadJob, NotDone, Plan, Prove, RetainVolume, WaitReady
 from pvserve.render.objects import patches_without_object
 
 
@@ -34,11 +34,22 @@ def load_command(step: Load, namespace: str) -> str:
     return shlex.join(words)
 
 
+def fetch_command(step: LoadJob, namespace: str) -> str:
+    """The command that has the cluster fetch the model."""
+    words = ["pvserve", "load", str(step.order["source"]["uri"]), f"pvc://{step.claim}/{step.path}", "-n", namespace]
+    if step.order["source"].get("secret"):
+        words += ["--connection", str(step.order["source"]["secret"])]
+    return shlex.join([*words, "--replace"] if step.replace else words)
+
+
 def _lines(plan: Plan, loads: str) -> Iterator[str]:
     place = f"pvc://{plan.claim}/{plan.path}".rstrip("/")
     what = f"InferenceService {plan.service}, its model at {place}" if plan.service else f"model at {place}"
     yield f"Rendered by pvserve: {what}, in namespace {plan.namespace}."
     for step in plan.steps:
+        if isinstance(step, LoadJob):
+            yield f"The model's {step.files} files ({step.bytes} bytes) are not in here. Once the claim is made:"
+            yield f"    {fetch_command(step, plan.namespace)}"
         if isinstance(step, Load):
             yield from _loads_lines(step, loads) if loads else _load_lines(step, plan.namespace)
     left_out = list(_left_out(plan))

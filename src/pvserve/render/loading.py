@@ -10,8 +10,8 @@ from typing import Any
 from pvserve.errors import Refused
 from pvserve.facts import Object, name
 from pvserve.plan.load_step import program_map
-from pvserve.plan.steps import Load, Plan
-from pvserve.render.header import load_command
+from pvserve.plan.steps import Load, LoadJob, Plan
+from pvserve.render.header import fetch_command, load_command
 from pvserve.render.objects import objects_of
 from pvserve.transfer.program import step_files
 
@@ -20,6 +20,17 @@ PREREQUISITES = ("StorageClass", "PersistentVolumeClaim")
 
 def find_load(plan: Plan) -> Load | None:
     """The plan's load, None where the model is on the claim. Raises Refused where only this machine has the model."""
+    fetch = next((step for step in plan.steps if isinstance(step, LoadJob)), None)
+    if fetch is not None:
+        raise Refused(
+            "FetchNotRendered",
+            f"a Job that fetches {fetch.source} is not rendered yet: only pvserve makes one",
+            subject=fetch.source,
+            remedy=(
+                fetch_command(fetch, plan.namespace),
+                "then render again: what is on the claim is not loaded; or add --no-load for the serving objects alone",
+            ),
+        )
     load = next((step for step in plan.steps if isinstance(step, Load)), None)
     if load is not None and not load.source_claim:
         raise Refused(

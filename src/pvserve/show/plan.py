@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pvserve.plan.steps import ApplyObject, Change, Load, PatchObject, Plan, RemoveModel, Step, SweepVolume
+from pvserve.plan.steps import ApplyObject, Change, Load, LoadJob, PatchObject, Plan, RemoveModel, Step, SweepVolume
 from pvserve.show.words import clean, size, styled
 
 SIGNS = {"add": ("+", "green"), "remove": ("-", "red"), "change": ("~", "yellow")}
@@ -50,6 +50,10 @@ def _step_lines(step: Step, colour: bool) -> Iterator[str]:
         yield f"{step.files} files, {size(step.bytes)}, from {clean(step.source)}"
         container = step.pod["spec"]["containers"][0]
         yield f"loader pod in image {clean(str(container['image']))}, channel {step.via}"
+    if isinstance(step, LoadJob):
+        yield f"{step.files} files, {size(step.bytes)}, from {clean(step.source)}"
+        container = step.job["spec"]["template"]["spec"]["containers"][0]
+        yield f"Job in image {clean(str(container['image']))}: the cluster reads the source itself"
     if isinstance(step, RemoveModel):
         yield f"pod in image {clean(str(step.pod['spec']['containers'][0]['image']))}"
     if isinstance(step, SweepVolume):

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pvserve.diagnose import ObjectLine
-from pvserve.show.words import clean, styled
+from pvserve.events import Transfer
+from pvserve.show.progress import event_words
+from pvserve.show.words import clean, size, styled
 
 STYLE = {"ok": "green", "ongoing": "yellow", "fail": "red", "unknown": "yellow"}
 WIDTH = max(len(state) for state in STYLE)
@@ -24,3 +26,20 @@ def status_text(service: str, ready: bool, uri: str, lines: Sequence[ObjectLine]
     if not ready:
         out.append(f"  -> pvserve doctor {clean(service)}")
     return "\n".join(out) + "\n"
+
+
+def place_text(place: str, manifest: str, source: str, content: tuple[int, int]) -> str:
+    """What a place on a claim holds; `content` is bytes and files."""
+    count, files = content
+    return f"{clean(place)}: {clean(manifest)}, {files} files, {size(count)}, from {clean(source) or 'unknown'}\n"
+
+
+def fetch_text(place: str, job: str, source: str, waiting: str, transfer: Transfer | None) -> str:
+    """How far a Job is that fetches to a place."""
+    lines = [f"{clean(place)}: Job {clean(job)} fetches {clean(source)}"]
+    if waiting:
+        lines.append(f"  {clean(waiting)}")
+    if transfer is not None:
+        lines.append(f"  {event_words(transfer)}")
+    lines.append(f"  -> pvserve status {clean(place)} --follow")
+    return "\n".join(lines) + "\n"

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from pvserve.spec import names, quantity
+from pvserve.spec.remote import is_remote, parse_remote
 
 DnsLabel = Annotated[str, AfterValidator(names.dns_label)]
 ObjectName = Annotated[str, AfterValidator(names.object_name)]
@@ -78,11 +79,49 @@ class LoaderSpec(_Strict):
     replace: bool = Field(default=False, description="allow other content at a path that holds a model already")
 
 
+class FetchSpec(_Strict):
+    """How the cluster fetches a model that it reads itself (`s3://`, `https://`, `hf://`)."""
+
+    connection: ObjectName | None = Field(
+        default=None, description="Secret with the credentials; mounted by reference, never read by pvserve"
+    )
+    key: Pattern | None = Field(
+        default=None, description="entry of it that is a KServe storage-config; default: the Secret's own keys"
+    )
+    endpoint: Pattern | None = Field(
+        default=None, description="address of the S3 server or of a mirror of the Hub; default: the connection's"
+    )
+    region: Pattern | None = Field(default=None, description="S3 region; default: the connection's, else us-east-1")
+    anonymous: bool = Field(default=False, description="ask without credentials")
+    allow_pickle: bool = Field(
+        default=False, alias="allowPickle", description="take pickles from public sources, which run code on loading"
+    )
+    ca: ObjectName | None = Field(
+        default=None, description="ConfigMap with PEM certificates of CAs; default: odh-trusted-ca-bundle, if there"
+    )
+    proxy: Pattern | None = Field(default=None, description="http:// address of a forward proxy")
+    no_proxy: Pattern | None = Field(default=None, alias="noProxy", description="hosts and networks it is not for")
+    queue: DnsLabel | None = Field(default=None, description="Kueue LocalQueue for the Job")
+    detach: bool = Field(default=False, description="end once the Job runs; `pvserve status pvc://…` follows it")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FetchSpec:
+        if self.key and not self.connection:
+            raise ValueError("`key` is an entry of a Secret: name that as `connection`")
+        if self.anonymous and self.connection:
+            raise ValueError("`anonymous` and `connection` exclude each other")
+        if self.proxy and ("@" in self.proxy or not self.proxy.startswith("http://")):
+            raise ValueError("`proxy` must be an http:// address without a password: it can be read by everybody")
+        return self
+
+
 class ModelSpec(_Strict):
     """One model: where it is, on which claim it goes, and which service serves it."""
 
     model: Pattern | None = Field(
-        default=None, description="model directory on this machine; in a file, relative to the file"
+        default=None,
+        description="model directory on this machine, in a file relative to the file; `pvc://`, `s3://`, `https://`, "
+        "`hf://`: read in the cluster",
     )
     name: ServiceName = Field(description="name of the InferenceService to be")
     namespace: DnsLabel | None = Field(default=None, description="default: the namespace of the kubeconfig context")
@@ -107,6 +146,7 @@ class ModelSpec(_Strict):
     include: tuple[Pattern, ...] = Field(default=(), description="load only files that match one of these patterns")
     exclude: tuple[Pattern, ...] = Field(default=(), description="do not load files that match one of these patterns")
     loader: LoaderSpec = Field(default=LoaderSpec(), description="how bytes get onto the claim")
+    fetch: FetchSpec = Field(default=FetchSpec(), description="how the cluster fetches what it reads itself")
     timeout: int = Field(default=1800, ge=1, description="seconds to wait for the service to be Ready")
 
     @model_validator(mode="before")
@@ -133,9 +173,17 @@ class ModelSpec(_Strict):
             raise ValueError("`from` and `format` exclude each other: the service to start from names its format")
         if self.in_place and self.origin and not self._same_service():
             raise ValueError("`inPlace` changes the service `name` itself: leave out `from`, or name the same service")
+        if self.model and is_remote(self.model):
+            self._checked_remote(self.model)
         if self.model and not self.path:
             self._checked_default_path()
         return self
+
+    def _checked_remote(self, model: str) -> None:
+        try:
+            parse_remote(model)
+        except ValueError as error:
+            raise ValueError(f"`model` {error}") from None
 
     def _same_service(self) -> bool:
         """Whether `from` can be the service `name`; the namespace may not be known here."""
@@ -156,6 +204,8 @@ class ModelSpec(_Strict):
 
 def default_path(directory: str) -> str:
     """The name that a model directory gives its copy: its own, or the model's in a Hugging Face cache."""
+    if is_remote(directory):
+        return parse_remote(directory).name
     parts = os.path.normpath(directory).split(os.sep)
     repositories = [part for part in parts[-3:] if part.startswith("models--")]
     if repositories and (parts[-1] == repositories[0] or parts[-2] == "snapshots"):

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, to_json, to_sha256sums
 from pvserve.transfer.agent.frames import CELL, FINISH, TEXT, Wire
-from pvserve.transfer.values import Target
+from pvserve.transfer.values import Target, place_word
 
 ROWS = 2000  # files per FILES frame
 
@@ -48,11 +48,6 @@ def key_of(path: str) -> str:
     """A path as one file name; one that grows too long by quoting is named by its digest."""
     quoted = quote(path, safe="")
     return quoted if len(quoted) <= 200 else "sha256-" + hashlib.sha256(path.encode()).hexdigest()
-
-
-def place_word(target: Target) -> str:
-    """The path in a form that may stand in a process's arguments: 16 hex digits."""
-    return hashlib.sha256(target.path.encode()).hexdigest()[:16]
 
 
 def transfer_of(target: Target, listing: Listing) -> str:

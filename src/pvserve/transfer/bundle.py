@@ -62,6 +62,17 @@ def agent_command(place: str) -> list[str]:
     return ["python3", "-X", "utf8", "-I", "-S", "-c", _START, NAME, place]
 
 
+def piped_command(*arguments: str) -> list[str]:
+    """The command that runs any program of ours, read from its input, with these arguments and `-`."""
+    return ["python3", "-X", "utf8", "-I", "-S", "-c", _START, *arguments, "-"]
+
+
+def piped_input(program: str, rest: str) -> bytes:
+    """What that command reads: the program, then what the program reads."""
+    text = program.encode("utf-8")
+    return b"%08x" % len(text) + text + rest.encode("utf-8")
+
+
 def agent_input() -> bytes:
     """What the command reads first."""
     text = agent_source().encode("utf-8")

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pvserve.errors import DataDiffers, PvserveError, Refused, Temporary
-from pvserve.model import Found, shown
+from pvserve.model.contain import shown
+from pvserve.model.listing import Found
 from pvserve.transfer.values import Target
 
 SAID = 500

@@ -14,7 +14,7 @@ from pvserve.errors import Interrupted, PvserveError, Temporary
 from pvserve.events import Listener, silent
 from pvserve.model import DigestCache, Listing, manifest_digest, shown
 from pvserve.transfer.agent.frames import Broken
-from pvserve.transfer.ask import Ask, place_word, transfer_of
+from pvserve.transfer.ask import Ask, transfer_of
 from pvserve.transfer.causes import Disturbed
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.channels import NoAgent, open_channel
@@ -24,7 +24,7 @@ from pvserve.transfer.ends import AgentEnd, End
 from pvserve.transfer.far_weights import check_far_weights
 from pvserve.transfer.progress import INTERVAL, Progress
 from pvserve.transfer.shell_load import ShellEnd
-from pvserve.transfer.values import Loaded, Reach, Target, Via
+from pvserve.transfer.values import Loaded, Reach, Target, Via, place_word
 
 GIVE_UP_SECONDS = 180.0  # without any progress; a network or API server that is away for a minute is waited for
 STOP_SECONDS = 1.0

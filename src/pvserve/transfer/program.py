@@ -1,7 +1,8 @@
-"""The load step as a program that is handed to a pod: its modules with all of pvserve that they import.
+"""What runs in a pod without a client, as one program: its modules with all of pvserve that they import.
 
-Owns joining them, and packing them for a ConfigMap. Must not know what they do. The text depends on the modules alone,
-so that rendered files are the same byte for byte.
+Owns joining them, and packing them for a ConfigMap: the load step (of a directory in the pod), and what fetches from a
+source (docs/sources.md). Must not know what they do. The text depends on the modules alone, so that rendered files are
+the same byte for byte.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from functools import cache
 from importlib import resources
 
 START = "pvserve.transfer.step.main"
+FETCH = "pvserve.transfer.agent.fetch.main"
 # Of these packages nothing but the name is taken: their own text imports all of the client.
 _BARE = ("pvserve", "pvserve.transfer")
+_BARE_TO_FETCH = (*_BARE, "pvserve.model", "pvserve.transfer.step")
 
 PACKED = "program.txt"
 STARTER = "load.py"
@@ -23,7 +26,7 @@ _LINE = 120  # characters
 
 # As plain text the program would not fit into the annotation that `kubectl apply` keeps (262144 bytes).
 _START = """\
-# Starts the load step of pvserve, which lies beside this file. To read it: base64 -d program.txt | bunzip2
+# Starts the program of pvserve that lies beside this file. To read it: base64 -d program.txt | bunzip2
 import base64
 import bz2
 import os
@@ -68,25 +71,63 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 sys.meta_path.insert(0, Modules())
 if __name__ == "__main__":
-    from pvserve.transfer.step.main import main
+    from {start} import main
 
     sys.exit(main(sys.argv[1:]))
+'''
+
+_HEAD_TO_FETCH = '''\
+"""What fetches a model from its source onto a claim that this pod mounts, without a client.
+
+Written by pvserve from its own modules; Python 3.8 or newer, standard library only. See docs/sources.md.
+"""
+
+import importlib.abc
+import importlib.util
+import sys
+
+if sys.version_info < (3, 8):
+    print('{"pvserve": "result", "done": false, "reason": "FetchNeedsPython", "message": "fetching needs Python 3.8 or '
+          'newer in the image", "subject": "", "detail": "", "remedy": ["name another with --image"], "exitCode": 3}')
+    sys.exit(3)
+
+MODULES = {}
 '''
 
 
 @cache
 def step_files() -> dict[str, str]:
-    """The program as a ConfigMap's data: STARTER starts what PACKED holds."""
-    packed = base64.b64encode(bz2.compress(step_source().encode(), 9)).decode("ascii")
+    """The load step as a ConfigMap's data: STARTER starts what PACKED holds."""
+    return _packed(step_source())
+
+
+@cache
+def fetch_files() -> dict[str, str]:
+    """The fetching program, likewise."""
+    return _packed(fetch_source())
+
+
+def _packed(text: str) -> dict[str, str]:
+    packed = base64.b64encode(bz2.compress(text.encode(), 9)).decode("ascii")
     lines = (packed[start : start + _LINE] + "\n" for start in range(0, len(packed), _LINE))
     return {STARTER: _START, PACKED: "".join(lines)}
 
 
 @cache
 def step_source() -> str:
-    """One Python program that needs nothing beside it."""
-    found: dict[str, str] = dict.fromkeys(_BARE, "")
-    pending = [START]
+    """The load step, as one Python program that needs nothing beside it."""
+    return _joined(START, _BARE, _HEAD)
+
+
+@cache
+def fetch_source() -> str:
+    """The fetching program, likewise: arguments `load ORDER` or `list ORDER`."""
+    return _joined(FETCH, _BARE_TO_FETCH, _HEAD_TO_FETCH)
+
+
+def _joined(start: str, bare: tuple[str, ...], head: str) -> str:
+    found: dict[str, str] = dict.fromkeys(bare, "")
+    pending = [start]
     while pending:
         name = pending.pop()
         if name in found:
@@ -94,7 +135,8 @@ def step_source() -> str:
         text = _text(name)
         found[name] = text
         pending += [name.rpartition(".")[0], *_imported(name, text)]
-    return _HEAD + "".join(f"\nMODULES[{name!r}] = {_literal(found[name])}\n" for name in sorted(found)) + _TAIL
+    tail = _TAIL.replace("{start}", start)
+    return head + "".join(f"\nMODULES[{name!r}] = {_literal(found[name])}\n" for name in sorted(found)) + tail
 
 
 def _text(name: str) -> str:

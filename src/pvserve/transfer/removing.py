@@ -14,10 +14,10 @@ from pvserve.model import shown
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import FAIL, PING, REMOVE, REMOVED, Broken, Wire
 from pvserve.transfer.answers import understood
-from pvserve.transfer.ask import place_of, place_word
+from pvserve.transfer.ask import place_of
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.channels import NoAgent, exec_channel
-from pvserve.transfer.values import Reach, Target
+from pvserve.transfer.values import Reach, Target, place_word
 
 NO_CONTENT = "0" * 16  # in the place of a transfer's content: there is none
 

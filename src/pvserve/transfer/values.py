@@ -5,12 +5,13 @@ Owns the types of this room's border. Must not know Kubernetes: a `Reach` is one
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from pvserve.model import Manifest
+from pvserve.model.manifest import Manifest
 from pvserve.transfer.agent.frames import Buffer
 
 Via = Literal["auto", "pod", "proxy", "port-forward", "exec"]
@@ -75,6 +76,11 @@ class Target:
         return f"pvc://{self.claim}/{self.path}"
 
 
+def place_word(target: Target) -> str:
+    """The path in a form that may stand in a process's arguments: 16 hex digits."""
+    return hashlib.sha256(target.path.encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Loaded:
     """A finished load. `sent_bytes` left this machine (resent ones count again), `reused_bytes` did not need to."""
@@ -85,6 +91,16 @@ class Loaded:
     reused_bytes: int
     channel: str
     seconds: float
+
+    @property
+    def bytes(self) -> int:
+        """Of the model."""
+        return self.manifest.bytes
+
+    @property
+    def files(self) -> int:
+        """Of the model."""
+        return len(self.manifest.entries)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pvserve.spec import ClaimSpec, LoaderSpec, ModelSpec, read_specs, schema
+from pvserve.spec.model import FetchSpec
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -30,7 +31,7 @@ def test_the_full_example_loads_and_has_every_key() -> None:
     assert found.specs[0].claim.size == "20Gi"
     # `runtime` and `format` stand in a comment: they exclude `from`.
     written = set(re.findall(r"^(?:#   |  )?([a-zA-Z]+):", text, re.MULTILINE))
-    assert written == keys(ModelSpec) | keys(ClaimSpec) | keys(LoaderSpec)
+    assert written == keys(ModelSpec) | keys(ClaimSpec) | keys(LoaderSpec) | keys(FetchSpec)
 
 
 def test_every_key_of_the_full_example_is_explained() -> None:

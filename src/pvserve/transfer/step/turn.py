@@ -12,8 +12,7 @@ import os
 from pvserve.errors import Refused, Temporary
 from pvserve.transfer.agent.place import FIRST_LEASE, META
 from pvserve.transfer.agent.volume import DIRECTORY_MODE, open_directory
-from pvserve.transfer.ask import place_word
-from pvserve.transfer.values import Target
+from pvserve.transfer.values import Target, place_word
 
 RACES = 20  # steps that take their turn at the same moment
 

@@ -1,0 +1,235 @@
+"""The load of a source that the cluster reads itself: a Job with nobody at the other end.
+
+Owns the step, the Job, what its program is asked (docs/sources.md), and the pod that lists the source beforehand. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from copy import deepcopy
+from typing import Any
+from urllib.parse import quote
+
+from pvserve.facts import Facts, Object, Unknown
+from pvserve.plan.claim import recorded_models
+from pvserve.plan.edit_service import MANAGED_BY
+from pvserve.plan.load_step import PLACE, PROGRAM_MOUNT, PROGRAM_START, program_mount, program_volume
+from pvserve.plan.loader import CONTAINER, MOUNT
+from pvserve.plan.loading import LOADER_LABEL, loader_image, planned_pod
+from pvserve.plan.part import Part, refused
+from pvserve.plan.rights import rights_of
+from pvserve.plan.source import Source
+from pvserve.plan.steps import LoadJob
+from pvserve.spec.model import ModelSpec
+from pvserve.spec.place import Place
+from pvserve.spec.remote import parse_remote
+
+SECRET_MOUNT, CA_MOUNT = "/pvserve-secret", "/pvserve-ca"  # where the program looks
+STORAGE_ENTRY = "storage.json"  # the name under which it looks for an entry of KServe's storage-config
+TRUSTED_CA = "odh-trusted-ca-bundle"  # Open Data Hub puts it into every namespace (ux.md 2.1)
+QUEUE = "kueue.x-k8s.io/queue-name"
+MEMORY = "256Mi"
+RETRIES = 6
+KEPT_SECONDS = 24 * 3600  # a finished Job that nobody came back for
+# After these exit codes the same pod would end the same way; 5 and signals are tried again (docs/exit-codes.md).
+FINAL_CODES = (1, 2, 3, 4, 6, 8)
+
+
+def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
+    """The step, or that what the source holds now is there."""
+    place = Place(spec.claim.name, path)
+    claim = facts.claim.object if isinstance(facts.claim.object, dict) else None
+    recorded = recorded_models(claim).get(path, {})
+    if recorded and recorded.get("listing") == source.fingerprint:
+        return Part(unchanged=(f"{place} holds the model: {recorded['manifest']}",))
+    if recorded and not spec.loader.replace:
+        return refused(
+            "PathOccupied",
+            f"{place} holds other content: {recorded['manifest']}, from {recorded.get('source', 'an unknown source')}",
+            "add --replace: what is there is kept, and pods that serve it keep it until they are restarted",
+            "or load to another path with --path",
+        )
+    image, why = _image(spec, facts)
+    if not image:
+        return refused("NoLoaderImage", f"no image is known for the loader pod: {why}", "name one with --image")
+    order = _order(spec, place, source)
+    step = LoadJob(
+        "load",
+        f"fetch {source.name} to {place} with a Job",
+        source=source.words,
+        claim=spec.claim.name,
+        path=path,
+        job=_job(spec, facts, image, place),
+        order=order,
+        bytes=source.bytes,
+        files=source.files,
+        fingerprint=source.fingerprint,
+        replace=spec.loader.replace,
+        detach=spec.fetch.detach,
+        why=why,
+        rights=rights_of("fetch", facts.namespace.name),
+    )
+    return Part(steps=(step,), notes=source.notes)
+
+
+def listing_pod(spec: ModelSpec, facts: Facts) -> tuple[Object | None, str]:
+    """The pod in which a source is listed before its claim exists, or why there can be none."""
+    image, why = _image(spec, facts)
+    if not image:
+        return None, why
+    word = hashlib.sha256((spec.model or "").encode()).hexdigest()[:20]
+    pod = planned_pod(spec, facts, image, {LOADER_LABEL: f"list-{word}"})
+    pod["metadata"]["generateName"] = "pvserve-list-"
+    inner = pod["spec"]
+    inner.pop("affinity", None)
+    inner["volumes"] = [volume for volume in inner["volumes"] if volume["name"] != "claim"]
+    container = inner["containers"][0]
+    container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] != "claim"]
+    _mount_sources(spec, inner)
+    return pod, ""
+
+
+def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
+    """KServe's storage initializer first: unlike a runtime's image it is known to have Python."""
+    found = facts.kserve.storage_initializer_image
+    if spec.loader.image or isinstance(found, Unknown):
+        return loader_image(spec, facts)
+    return found, "the Job's image is KServe's storage initializer, which the cluster has and which has Python"
+
+
+def listing_order(spec: ModelSpec) -> dict[str, Any]:
+    """What the program is asked in that pod."""
+    return _order(spec, Place(spec.claim.name, spec.destination or ""), None)
+
+
+def fetch_job(step: LoadJob, epoch: int, program: str) -> dict[str, Any]:
+    """The Job as it is made; its name tells place and writer.
+
+    `epoch` 0: no Lease is held. `program` is the name of the ConfigMap.
+    """
+    job = deepcopy(dict(step.job))
+    name = job_name(step.claim, step.path, epoch)
+    job["metadata"]["name"] = name
+    pod = job["spec"]["template"]["spec"]
+    pod["containers"][0]["args"] = ["load", json.dumps({**step.order, "epoch": epoch}, separators=(",", ":"))]
+    pod["volumes"] = [*pod["volumes"], program_volume(program)]
+    return job
+
+
+def job_name(claim: str, path: str, epoch: int) -> str:
+    """Of the Job of one writer of a place."""
+    return f"pvserve-load-{place_label(claim, path)[:12]}-{epoch}"
+
+
+def place_label(claim: str, path: str) -> str:
+    """What the pods and Jobs of one place bear as LOADER_LABEL."""
+    return hashlib.sha256(str(Place(claim, path)).encode()).hexdigest()[:20]
+
+
+def job_program(step: LoadJob, namespace: str, files: dict[str, str]) -> dict[str, Any]:
+    """The ConfigMap with the program, for one place; its name tells its content. Its Job becomes its owner."""
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:8]
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": f"pvserve-load-{place_label(step.claim, step.path)[:12]}-{digest}",
+            "namespace": namespace,
+            "labels": {MANAGED_BY: "pvserve"},
+        },
+        "data": files,
+    }
+
+
+def _order(spec: ModelSpec, place: Place, source: Source | None) -> dict[str, Any]:
+    remote, fetch = parse_remote(spec.model or ""), spec.fetch
+    told = {
+        "endpoint": fetch.endpoint,
+        "region": fetch.region,
+        "anonymous": fetch.anonymous,
+        "secret": fetch.connection,
+    }
+    asked: dict[str, Any] = {"scheme": remote.scheme, "uri": remote.uri, **remote.asked}
+    asked |= {key: value for key, value in told.items() if value}
+    return {
+        "version": 1,
+        "source": asked,
+        "include": list(spec.include),
+        "exclude": list(spec.exclude),
+        "allowPickle": fetch.allow_pickle,
+        "place": {"mount": MOUNT, "path": place.path, "key": _key_of(place.path)},
+        "claim": place.claim,
+        "epoch": 0,
+        "replace": spec.loader.replace,
+        "fingerprint": source.fingerprint if source is not None else "",
+        "ca": [CA_MOUNT],
+        "proxy": fetch.proxy or "",
+        "noProxy": fetch.no_proxy or "",
+    }
+
+
+def _key_of(path: str) -> str:
+    """A path as one file name, as `transfer.ask.key_of` has it."""
+    quoted = quote(path, safe="")
+    return quoted if len(quoted) <= 200 else "sha256-" + hashlib.sha256(path.encode()).hexdigest()
+
+
+def _job(spec: ModelSpec, facts: Facts, image: str, place: Place) -> dict[str, Any]:
+    """The Job but for its name, its program and the writer's epoch.
+
+    Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy
+    """
+    labels = {LOADER_LABEL: place_label(place.claim, place.path)}
+    pod = planned_pod(spec, facts, image, labels)
+    inner = pod["spec"]
+    container = inner["containers"][0]
+    container["command"] = ["python3", "-X", "utf8", "-I", "-S", f"{PROGRAM_MOUNT}/{PROGRAM_START}"]
+    container["resources"] = {"requests": {"cpu": "200m", "memory": MEMORY}, "limits": {"memory": MEMORY}}
+    container["volumeMounts"] = [*container["volumeMounts"], program_mount()]
+    _mount_sources(spec, inner)
+    annotations = {PLACE: str(place)}
+    codes = {"containerName": CONTAINER, "operator": "In", "values": list(FINAL_CODES)}
+    rules = [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {"action": "FailJob", "onExitCodes": codes},
+    ]
+    queue = {QUEUE: spec.fetch.queue} if spec.fetch.queue else {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "",
+            "namespace": facts.namespace.name,
+            "labels": {MANAGED_BY: "pvserve", **labels, **queue},
+            "annotations": annotations,
+        },
+        "spec": {
+            "backoffLimit": RETRIES,
+            "ttlSecondsAfterFinished": KEPT_SECONDS,
+            "podFailurePolicy": {"rules": rules},
+            "template": {
+                "metadata": {"labels": pod["metadata"]["labels"], "annotations": annotations},
+                "spec": inner,
+            },
+        },
+    }
+
+
+def _mount_sources(spec: ModelSpec, pod: dict[str, Any]) -> None:
+    """Secret and CAs, by reference, as files."""
+    fetch = spec.fetch
+    ca: dict[str, Any] = {"name": fetch.ca or TRUSTED_CA}
+    if not fetch.ca:
+        ca["optional"] = True
+    volumes = [{"name": "ca", "configMap": ca}]
+    mounts = [{"name": "ca", "mountPath": CA_MOUNT, "readOnly": True}]
+    if fetch.connection:
+        secret: dict[str, Any] = {"secretName": fetch.connection}
+        if fetch.key:
+            secret["items"] = [{"key": fetch.key, "path": STORAGE_ENTRY}]
+        volumes.append({"name": "connection", "secret": secret})
+        mounts.append({"name": "connection", "mountPath": SECRET_MOUNT, "readOnly": True})
+    container = pod["containers"][0]
+    container["volumeMounts"] = [*container["volumeMounts"], *mounts]
+    pod["volumes"] = [*pod["volumes"], *volumes]

@@ -1,0 +1,241 @@
+"""One load from start to end, with nobody at the other end: list, fetch, publish, and say how it went.
+
+Owns the order of these and the work order's form (docs/sources.md). Must not know protocols.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from typing import Any, Callable, NamedTuple
+
+from pvserve.errors import StalePlan, UsageError
+from pvserve.model.format import to_json, to_sha256sums
+from pvserve.model.listing import Listing
+from pvserve.model.manifest import Entry, Manifest, manifest_digest
+from pvserve.transfer import causes
+from pvserve.transfer.agent.expected import Expected, Large
+from pvserve.transfer.agent.frames import CELL, SMALL
+from pvserve.transfer.agent.place import MANIFEST, SUMS, Partial, Place, space
+from pvserve.transfer.agent.publish import publish, recover
+from pvserve.transfer.agent.receiver import Receiver
+from pvserve.transfer.agent.reuse import candidates, copy_file
+from pvserve.transfer.agent.volume import open_directory, read_small, write_durably
+from pvserve.transfer.step.turn import take_turn
+from pvserve.transfer.values import Target, place_word
+
+from .choosing import chosen
+from .fetching import Fetching
+from .https import Https
+from .hub import Hub
+from .reading import Item, Rows
+from .s3 import S3
+from .secrets import Mounted
+from .web import Web
+
+VERSION = 1
+FETCHED = "fetched"  # beside the markers of a path: which listing its version was made of
+FETCHED_LIMIT = 1 << 16
+KINDS = {"s3": S3, "https": Https, "http": Https, "hf": Hub}
+
+
+class Listed(NamedTuple):
+    """A source's files that are to be loaded, and what the source says of each."""
+
+    listing: Listing
+    items: list[Item]
+
+
+class Order:
+    """What one load is asked to do: a JSON object (docs/sources.md)."""
+
+    def __init__(self, value: Any, secret: str) -> None:
+        if not isinstance(value, dict) or value.get("version") != VERSION:
+            raise UsageError("NoOrder", "this is no order that this agent understands")
+        self.value: dict[str, Any] = value
+        self.scheme = str(value["source"]["scheme"])
+        self.include, self.exclude = list(value["include"]), list(value["exclude"])
+        self.fingerprint = str(value.get("fingerprint") or "")
+        self.replace = bool(value.get("replace"))
+        self._secret = secret
+
+    @property
+    def target(self) -> Target:
+        """Where the files go."""
+        place = self.value["place"]
+        return Target(str(place["path"]), str(self.value["claim"]), str(place["mount"]))
+
+    def source(self, tell: Callable[[str], None]) -> Any:
+        """The source, ready to be listed."""
+        asked = self.value["source"]
+        if self.scheme not in KINDS:
+            raise UsageError("UnknownSource", f"this agent knows no source {self.scheme!r:.40}")
+        web = Web(
+            list(self.value.get("ca") or ()), str(self.value.get("proxy") or ""), str(self.value.get("noProxy") or "")
+        )
+        return KINDS[self.scheme](asked, Mounted(self._secret), web, tell)
+
+    def listed(self, rows: Rows) -> Listed:
+        """What is to be loaded of these files."""
+        listing = chosen(rows, self.scheme, self.include, self.exclude, bool(self.value.get("allowPickle")))
+        items = {item.path: item for item in rows.items}
+        return Listed(listing, [items[entry.path] for entry in listing.entries])
+
+
+class Progress:
+    """Where the load stands, for whoever tells it."""
+
+    def __init__(self) -> None:
+        self.phase = "list"
+        self.waiting_for = ""
+        self.bytes_total = self.files_total = 0
+        self.fetching: Fetching | None = None
+
+    def wait_for(self, text: str) -> None:
+        """What is waited for, "" for nothing."""
+        self.waiting_for = text
+
+    def value(self) -> dict[str, Any]:
+        """As one JSON object."""
+        fetching = self.fetching
+        done, files = fetching.progress() if fetching else (0, 0)
+        return {
+            "phase": self.phase,
+            "bytes": done,
+            "bytesTotal": self.bytes_total,
+            "files": files,
+            "filesTotal": self.files_total,
+            "waitingFor": (fetching.waiting_for if fetching else "") or self.waiting_for,
+        }
+
+
+def carry_out(order: Order, progress: Progress) -> dict[str, Any]:
+    """The whole load; what it did. Raises PvserveError and what the volume raises."""
+    began = time.monotonic()
+    source = order.source(progress.wait_for)
+    listed = order.listed(source.rows())
+    listing = listed.listing
+    if order.fingerprint and listing.fingerprint != order.fingerprint:
+        raise StalePlan(
+            "SourceChanged",
+            f"{listing.source} changed since the plan was made",
+            subject=listing.source,
+            remedy=("run the same command again",),
+        )
+    progress.bytes_total, progress.files_total = listing.bytes, len(listing.entries)
+    at = order.value["place"]
+    place = Place(str(at["mount"]), str(at["path"]), str(at["key"]))
+    noted = already(place, listing)
+    done = {"bytes": listing.bytes, "files": len(listing.entries), "uri": str(order.target), "source": listing.source}
+    if noted:
+        return {**done, "manifest": noted, "fetched": 0, "reused": listing.bytes, "seconds": 0, "unchanged": True}
+    _check_free(place, order)
+    fetching, digest = _fetched(order, place, source, listed, progress)
+    return {
+        **done,
+        "manifest": digest,
+        "fetched": fetching.fetched,
+        "reused": max(0, listing.bytes - fetching.fetched),
+        "seconds": round(time.monotonic() - began, 1),
+        "unchanged": False,
+    }
+
+
+def _fetched(order: Order, place: Place, source: Any, listed: Listed, progress: Progress) -> tuple[Fetching, str]:
+    """Bring the files and publish them; the manifest's digest."""
+    listing = listed.listing
+    transfer = f"{place_word(order.target)}-{hashlib.sha256(listing.fingerprint.encode()).hexdigest()[:16]}"
+    epoch = order.value.get("epoch")
+    partial = Partial(place, transfer, int(epoch) if epoch else take_turn(order.target, transfer))
+    recover(place, partial)
+    partial.open()
+    expected: dict[int, Expected] = {}
+    for number, entry in enumerate(listing.entries):
+        kind = Large if entry.size > SMALL else Expected
+        expected[number] = kind(number, entry.path, entry.size, entry.executable, entry.promised_sha256)
+    fetching = Fetching(source, listed.items, partial, expected)
+    progress.phase, progress.fetching = "fetch", fetching
+    digests = fetching.run(lambda receiver: _reused(place, partial, expected, receiver, order.target))
+    progress.phase = "publish"
+    manifest = Manifest(
+        entries=tuple(Entry(e.path, e.size, digests[n], e.executable) for n, e in enumerate(listing.entries)),
+        source=listing.source,
+        include=listing.include,
+        exclude=listing.exclude,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        name=listing.name,
+    )
+    texts = {MANIFEST: to_json(manifest).encode(), SUMS: to_sha256sums(manifest).encode()}
+    digest = manifest_digest(manifest)
+    _note(place, listing, digest)
+    publish(place, partial, expected, texts, digest.partition(":")[2], order.replace)
+    return fetching, digest
+
+
+def _reused(
+    place: Place, partial: Partial, expected: dict[int, Expected], receiver: Receiver, target: Target
+) -> set[int]:
+    """Copy what lies on the volume under the digest that the source publishes; room for the rest is checked first."""
+    wanted = [file for file in expected.values() if file.digest]
+    copies = list(candidates(place, partial, wanted))
+    there = {number: _there(file) for number, file in expected.items()}
+    sizes = [file.size for file in expected.values()]
+    info = space(place.root)
+    causes.check_room(target, sizes, there, info)
+    causes.check_inodes(target, [file.path for file in expected.values() if not there[file.number]], info["inodes"])
+    for file, where in copies:
+        parent, _, name = file.path.rpartition("/")
+        directory = open_directory(partial.files, parent, make=True)
+        try:
+            receiver.take_copy(file, lambda: copy_file(place.root, where, directory, name, file.size, file.mode))  # noqa: B023 - called at once
+        finally:
+            os.close(directory)
+    return {file.number for file, _ in copies}
+
+
+def _there(file: Expected) -> int:
+    if file.verified:
+        return file.size
+    return min(file.size, file.durable_count * CELL) if isinstance(file, Large) else 0
+
+
+def already(place: Place, listing: Listing) -> str:
+    """The manifest's digest, if what lies at the path was made of this very listing; else ""."""
+    current = place.current()
+    if not current:
+        return ""
+    try:
+        here = open_directory(place.root, place.below("models", place.key))
+        try:
+            noted = json.loads(read_small(here, FETCHED, FETCHED_LIMIT))
+        finally:
+            os.close(here)
+        same = noted["listing"] == listing.fingerprint and noted["manifest"] == f"sha256:{current}"
+        return str(noted["manifest"]) if same and not place.unsettled() else ""
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _note(place: Place, listing: Listing, digest: str) -> None:
+    """Say beforehand what the version to be is made of; believed only once that version lies at the path."""
+    here = open_directory(place.root, place.below("models", place.key), make=True)
+    try:
+        write_durably(here, FETCHED, json.dumps({"listing": listing.fingerprint, "manifest": digest}).encode())
+    finally:
+        os.close(here)
+
+
+def _check_free(place: Place, order: Order) -> None:
+    """Refuse before the first byte what `publish` would refuse after the last."""
+    there = place.find()
+    if there is None or order.replace:
+        return
+    here = open_directory(place.root, place.path)
+    try:
+        occupied = bool(os.listdir(here))
+    finally:
+        os.close(here)
+    if occupied:
+        raise causes.occupied(order.target)

@@ -1,0 +1,105 @@
+"""The program in a Job's pod: reads its order, tells progress, and ends with pvserve's own exit codes.
+
+Owns arguments, output and the process's end (docs/sources.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from pvserve.errors import PvserveError, Temporary
+from pvserve.model.listing import Listing
+from pvserve.transfer import causes
+from pvserve.transfer.agent.session import describe
+
+from .job import Order, Progress, carry_out
+
+SECRET = "/pvserve-secret"  # noqa: S105 - where the pod mounts it
+LAST_WORDS = "/dev/termination-log"
+LAST_WORDS_LIMIT = 4096  # bytes that the kubelet takes
+TELL_SECONDS = 2.0
+TERMINATED = 143
+
+
+def main(arguments: Any) -> int:
+    """`load ORDER` or `list ORDER`, a JSON object; `-` reads it from stdin."""
+    os.umask(0)
+    command, text = arguments
+    began = time.monotonic()
+    text = sys.stdin.read() if text == "-" else text
+    progress = Progress()
+    order = None
+    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(TERMINATED))
+    try:
+        order = Order(json.loads(text), SECRET)
+        if command == "list":
+            return tell_list(order.listed(order.source(progress.wait_for).rows()).listing)
+        threading.Thread(target=_keep_telling, args=(progress, began), daemon=True).start()
+        return _end({"done": True, **carry_out(order, progress)}, 0)
+    except PvserveError as error:
+        return _end({"done": False, **error.as_dict()["error"]}, error.exit_code)
+    except BaseException as error:  # noqa: BLE001 - the last word must say why
+        found = _as_ours(error, order)
+        return _end({"done": False, **found.as_dict()["error"]}, found.exit_code)
+
+
+def tell_list(listing: Listing) -> int:
+    """One line for each file, and one that says that this was all; for the client, which judges it again."""
+    for entry in listing.entries:
+        row = [entry.path, entry.size, entry.inode, entry.executable, entry.promised_sha256]
+        say({"pvserve": "file", "row": row})
+    say(
+        {
+            "pvserve": "listed",
+            "files": len(listing.entries),
+            "source": listing.source,
+            "name": listing.name,
+            "include": list(listing.include),
+            "exclude": list(listing.exclude),
+            "leftOut": list(listing.left_out)[:50],
+            "notes": list(listing.notes),
+            "fingerprint": listing.fingerprint,
+        }
+    )
+    return 0
+
+
+def say(value: dict[str, Any]) -> None:
+    """One line, whole."""
+    sys.stdout.write(json.dumps(value, separators=(",", ":")) + "\n")
+    sys.stdout.flush()
+
+
+def _keep_telling(progress: Progress, began: float) -> None:
+    while True:
+        say({"pvserve": "progress", **progress.value(), "seconds": round(time.monotonic() - began, 1)})
+        time.sleep(TELL_SECONDS)
+
+
+def _end(result: dict[str, Any], code: int) -> int:
+    """Say how it went where a log reader and where the pod's status find it."""
+    line = {"pvserve": "result", **result}
+    with contextlib.suppress(OSError), open(LAST_WORDS, "w", encoding="ascii") as file:
+        text = json.dumps(line)
+        if len(text) > LAST_WORDS_LIMIT:
+            line["detail"], line["message"] = "", str(line.get("message", ""))[:1000]
+            text = json.dumps(line)
+        file.write(text[:LAST_WORDS_LIMIT])
+    say(line)
+    sys.stdout.flush()
+    os._exit(code)  # threads that hang in a read have nothing more to say
+
+
+def _as_ours(error: BaseException, order: Order | None) -> PvserveError:
+    if isinstance(error, MemoryError):
+        return Temporary("OutOfMemory", "the pod ran out of memory")
+    if order is None:
+        return PvserveError("AgentFailed", f"the order cannot be read: {type(error).__name__} {error}"[:500])
+    return causes.failure(describe(error, None), order.target)

@@ -1,0 +1,94 @@
+"""The digests of files while they move, and what a finished file must agree with.
+
+Owns which digest is computed of what comes, in which order, and the judgement. Must not move bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+from pvserve.transfer.agent.expected import LET_GO
+from pvserve.transfer.agent.frames import CELL
+
+from .reading import Item
+
+
+class Moving:
+    """One file on its way: `turn` is the offset up to which its digests have seen it."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.turn = 0
+        self.generation = 0
+        self.complete = True  # every byte is seen in order; not so where a part was there already
+        self._hashes: list[Any] = []
+        self.begin(item)
+
+    def begin(self, item: Item) -> None:
+        """From the file's first byte; pieces of an earlier generation are no longer wanted."""
+        self.item = item
+        self.turn = 0
+        self.generation += 1
+        self.complete = True
+        self._hashes = []
+        if not item.sha256:  # what is published is compared with what the volume gives back: one digest says all
+            self._hashes.append(hashlib.sha256())
+        if item.md5:
+            self._hashes.append(hashlib.md5())  # noqa: S324 - what S3 publishes
+        if item.git:
+            self._hashes.append(git_hash(item.size))
+
+    @property
+    def ordered(self) -> bool:
+        """Whether pieces must be digested one after the other."""
+        return self.complete and bool(self._hashes)
+
+    def skip(self) -> None:
+        """A part is there already, so that not every byte will be seen."""
+        self.complete = False
+
+    def see(self, data: memoryview) -> None:
+        """The next bytes."""
+        for digest in self._hashes:
+            digest.update(data)
+        self.turn += len(data)
+
+    def came_damaged(self, handle: int = -1) -> tuple[str, str] | None:
+        """(what came, what is published) where the two differ; `handle` is the file, read where not all was seen."""
+        promised = [(name, value) for name, value in (("md5", self.item.md5), ("git", self.item.git)) if value]
+        if not promised or self.item.sha256:  # a sha256 says more
+            return None
+        name, value = promised[0]
+        if self.complete:
+            seen = self._hashes[-1].hexdigest()
+        else:
+            digest = hashlib.md5() if name == "md5" else git_hash(self.item.size)  # noqa: S324
+            seen = read_through(handle, self.item.size, digest)
+        return None if seen == value else (seen, value)
+
+    def differs(self, found: str) -> str:
+        """The sha256 that should have been `found`; "" where it is the one, or nobody knows."""
+        wanted = self.item.sha256
+        if not wanted and self.complete:
+            wanted = self._hashes[0].hexdigest()
+        return wanted if wanted and wanted != found else ""
+
+
+def git_hash(size: int) -> Any:
+    """The digest by which git names a blob of this size, begun."""
+    digest = hashlib.sha1()  # noqa: S324 - what git names its blobs by
+    digest.update(b"blob %d\0" % size)
+    return digest
+
+
+def read_through(handle: int, size: int, digest: Any) -> str:
+    """The digest of a file."""
+    buffer = memoryview(bytearray(CELL))
+    for offset in range(0, size, CELL):
+        view = buffer[: os.preadv(handle, [buffer], offset)]
+        digest.update(view)
+        if (offset + CELL) % LET_GO == 0:
+            os.posix_fadvise(handle, 0, offset, os.POSIX_FADV_DONTNEED)
+    return str(digest.hexdigest())

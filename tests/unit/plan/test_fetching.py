@@ -1,0 +1,179 @@
+"""A source that the cluster reads itself: the Job, what it is asked, how secrets get in, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pvserve.facts import KServeFacts, Unknown
+from pvserve.model.elsewhere import Told, told_listing
+from pvserve.model.listing import Found, Listing
+from pvserve.plan import build, facts_query
+from pvserve.plan.claim import MODELS
+from pvserve.plan.fetching import fetch_job, job_program, listing_order, listing_pod
+from pvserve.plan.rights import required
+from pvserve.plan.saved import plan_to_json, plans_from_json
+from pvserve.plan.steps import LoadJob, Plan
+from pvserve.spec.model import FetchSpec, ModelSpec
+from pvserve.transfer.ask import key_of
+
+from .cases import DIRECTORY, Case
+
+LOAD = frozenset({"load"})
+CONNECTED = FetchSpec(connection="models-s3")
+
+
+def listing(tag: int = 1) -> Listing:
+    files = {"config.json": 2, "model.safetensors": 5 << 20}
+    rows = [Told(Found(name, size, 0, 0, tag, 0, False, Path(name))) for name, size in files.items()]
+    return replace(told_listing(rows, "s3://models/granite"), name="granite")
+
+
+def spec(fetch: FetchSpec = CONNECTED, model: str = "s3://models/granite", **changes: Any) -> ModelSpec:
+    case = Case(DIRECTORY / "claim-bound.yaml")
+    return case.spec.model_copy(update={"model": model, "path": "some/granite", "fetch": fetch, **changes})
+
+
+def planned(wanted: ModelSpec, found: Listing | None = None, recorded: str = "", goals: Any = LOAD) -> Plan:
+    facts = Case(DIRECTORY / "claim-bound.yaml").facts
+    facts = replace(facts, kserve=replace(facts.kserve, storage_initializer_image="kserve/storage-initializer:1"))
+    if recorded:
+        live = dict(facts.claim.object)  # type: ignore[call-overload]
+        live["metadata"] = {**live["metadata"], "annotations": {MODELS: recorded}}
+        facts = replace(facts, claim=replace(facts.claim, object=live))
+    return build(wanted, facts, found or listing(), None, goals)
+
+
+def job_of(plan: Plan) -> LoadJob:
+    assert plan.refusals == ()
+    [step] = [step for step in plan.steps if isinstance(step, LoadJob)]
+    return step
+
+
+def made(step: LoadJob) -> dict[str, Any]:
+    return fetch_job(step, 1_000_000_007, "program")
+
+
+def test_the_job_is_asked_for_everything_and_told_no_secret() -> None:
+    step = job_of(planned(spec(FetchSpec(connection="models-s3", region="eu-west-1"))))
+    container = made(step)["spec"]["template"]["spec"]["containers"][0]
+    command, order = container["args"]
+    assert command == "load"
+    asked = json.loads(order)
+    assert asked["source"] == {
+        "scheme": "s3", "uri": "s3://models/granite", "bucket": "models", "prefix": "granite",
+        "region": "eu-west-1", "secret": "models-s3",
+    }  # fmt: skip
+    assert asked["place"] == {"mount": "/claim", "path": "some/granite", "key": key_of("some/granite")}
+    assert (asked["epoch"], asked["fingerprint"]) == (1_000_000_007, listing().fingerprint)
+    assert [name["name"] for name in container["env"]] == ["HOME"]
+
+
+def test_a_secret_comes_in_as_files_and_by_reference_alone() -> None:
+    pod = made(job_of(planned(spec(FetchSpec(connection="storage-config", key="granite")))))["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    items = [{"key": "granite", "path": "storage.json"}]
+    assert volumes["connection"]["secret"] == {"secretName": "storage-config", "items": items}
+    assert volumes["ca"]["configMap"] == {"name": "odh-trusted-ca-bundle", "optional": True}
+    mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    assert (mounts["connection"]["mountPath"], mounts["connection"]["readOnly"]) == ("/pvserve-secret", True)
+
+
+def test_a_ca_that_was_named_must_be_there() -> None:
+    pod = made(job_of(planned(spec(FetchSpec(ca="mine")))))["spec"]["template"]["spec"]
+    assert {"name": "ca", "configMap": {"name": "mine"}} in pod["volumes"]
+
+
+def test_the_pod_is_admitted_under_restricted_and_has_no_token() -> None:
+    job = made(job_of(planned(spec())))
+    pod = job["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert pod["automountServiceAccountToken"] is False
+    assert (pod["restartPolicy"], pod["securityContext"]["runAsNonRoot"]) == ("Never", True)
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["resources"]["limits"]["memory"] == "256Mi"
+
+
+def test_only_what_trying_again_can_mend_is_tried_again() -> None:
+    rules = made(job_of(planned(spec())))["spec"]["podFailurePolicy"]["rules"]
+    assert rules[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    assert 5 not in rules[1]["onExitCodes"]["values"]
+    assert {1, 2, 3, 4, 6, 8} == set(rules[1]["onExitCodes"]["values"])
+
+
+def test_the_image_is_one_that_has_python() -> None:
+    step = job_of(planned(spec()))
+    assert step.job["spec"]["template"]["spec"]["containers"][0]["image"] == "kserve/storage-initializer:1"
+
+
+def test_a_queue_is_a_label_of_the_job() -> None:
+    job = made(job_of(planned(spec(FetchSpec(queue="gpu")))))
+    assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
+
+
+def test_what_is_recorded_from_this_very_list_is_not_fetched_again() -> None:
+    recorded = json.dumps({"some/granite": {"manifest": "sha256:aa", "listing": listing().fingerprint}})
+    plan = planned(spec(), recorded=recorded)
+    assert not [step for step in plan.steps if isinstance(step, LoadJob)]
+    assert any("sha256:aa" in line for line in plan.unchanged)
+
+
+def test_other_content_there_is_refused_unless_it_may_be_replaced() -> None:
+    recorded = json.dumps({"some/granite": {"manifest": "sha256:aa", "listing": "other", "source": "s3://old"}})
+    assert [item.reason for item in planned(spec(), recorded=recorded).refusals] == ["PathOccupied"]
+    loader = spec().loader.model_copy(update={"replace": True})
+    assert job_of(planned(spec(loader=loader), recorded=recorded)).replace
+
+
+def test_a_service_cannot_be_made_of_a_load_that_is_left_alone() -> None:
+    plan = planned(spec(FetchSpec(detach=True)), goals=frozenset({"load", "serve"}))
+    assert ("DetachedServe", 2) in [(item.reason, item.exit_code) for item in plan.refusals]
+
+
+def test_a_saved_plan_is_the_same_plan() -> None:
+    plan = planned(spec())
+    (again,) = plans_from_json(plan_to_json(plan), "plan.json")
+    assert plan_to_json(again) == plan_to_json(plan)
+
+
+def test_the_rights_to_make_a_job_are_asked_for() -> None:
+    asked = facts_query(spec(), LOAD, "llm").rights
+    assert set(required(("load", "fetch"), "llm")) <= set(asked)
+
+
+def test_the_source_is_listed_by_a_pod_that_mounts_no_claim() -> None:
+    case = Case(DIRECTORY / "claim-bound.yaml")
+    pod, why = listing_pod(spec(), case.facts)
+    assert pod is not None, why
+    volumes = [volume["name"] for volume in pod["spec"]["volumes"]]
+    assert volumes == ["tmp", "ca", "connection"]
+    assert listing_order(spec())["fingerprint"] == ""
+
+
+def test_without_any_image_nothing_can_list() -> None:
+    facts = replace(
+        Case(DIRECTORY / "claim-bound.yaml").facts,
+        kserve=KServeFacts(installed=False, storage_initializer_image=Unknown("it is not installed")),
+        origin_runtime=Unknown("not asked"),
+    )
+    assert listing_pod(spec(), facts) == (
+        None,
+        "no runtime is known, and KServe's own image is not: it is not installed",
+    )
+
+
+def test_the_program_of_a_place_is_one_object_for_all_its_jobs() -> None:
+    step = job_of(planned(spec()))
+    one, other = (job_program(step, "llm", files) for files in ({"load.py": "1"}, {"load.py": "2"}))
+    assert one["metadata"]["name"] != other["metadata"]["name"]
+
+
+@pytest.mark.parametrize("fetch", [{"key": "k"}, {"anonymous": True, "connection": "c"}, {"proxy": "http://u:p@h:1"}])
+def test_contradictions_are_wrong_use(fetch: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="`"):
+        FetchSpec(**fetch)
