@@ -42,6 +42,7 @@ COMPONENTS = (
     Component("cni"),
     Component("coredns"),
     Component("versitygw"),
+    Component("helm"),  # of tests of rendered charts
 )
 
 
