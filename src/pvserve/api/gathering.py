@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from pvserve.cluster import Cluster
+from pvserve.cluster.own_pod import own_place
 from pvserve.cluster.reading import read_facts
 from pvserve.errors import Refused
 from pvserve.facts import Facts
@@ -34,10 +35,11 @@ class Gathered:
     facts: Facts
     listing: Listing | None
     content: Manifest | None
+    checksum: bool = False
 
     def made(self, facts: Facts | None = None, beside: Content = (0, 0)) -> Plan:
         """The plan; for other `facts`, where plans before it change them."""
-        return build(self.spec, facts or self.facts, self.listing, self.content, self.goals, beside)
+        return build(self.spec, facts or self.facts, self.listing, self.content, self.goals, beside, self.checksum)
 
     @property
     def brings(self) -> Content:
@@ -56,8 +58,8 @@ def gather(
 ) -> Gathered:
     """Reads the model directory and the cluster; `pool` makes the requests, where several share one.
 
-    `checksum` ignores the digest cache. `looking` is for commands that change nothing: no right is asked for, and the
-    plan takes them for given. Raises Refused for a model directory with broken weights.
+    `checksum` ignores digests of earlier times, here and on claims. `looking` is for commands that change nothing: no
+    right is asked for, and the plan takes them for given. Raises Refused for a model directory with broken weights.
     """
     listing = known = None
     if "load" in goals and spec.model and not is_place(spec.model) and not is_remote(spec.model):
@@ -66,13 +68,14 @@ def gather(
         if broken:
             raise broken
         known = known_manifest(listing, checksum=checksum)
-    query = facts_query(spec, goals, cluster.namespace)
-    facts = read_facts(cluster, replace(query, rights=()) if looking else query, pool)
+    own = own_place(cluster, listing.root) if listing is not None else None
+    query = facts_query(spec, goals, cluster.namespace, own)
+    facts = replace(read_facts(cluster, replace(query, rights=()) if looking else query, pool), own=own)
     if looking:
         facts = replace(facts, rights=dict.fromkeys(query.rights, True))
     if "load" in goals and is_remote(spec.model):
         listing = _listed_there(spec, cluster, facts)
-    return Gathered(spec, goals, facts, listing, known)
+    return Gathered(spec, goals, facts, listing, known, checksum)
 
 
 def _listed_there(spec: ModelSpec, cluster: Cluster, facts: Facts) -> Listing | None:

@@ -14,14 +14,14 @@ from pvserve.apply.attending import POD_LOST, attending
 from pvserve.apply.lease import Held, writing
 from pvserve.apply.recording import record
 from pvserve.cluster import Cluster
-from pvserve.errors import Interrupted, PvserveError, Temporary
-from pvserve.events import Listener, StepState
+from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
+from pvserve.events import Listener, Note, StepState
 from pvserve.facts import name
 from pvserve.model import Listing
 from pvserve.mount import mounted, why_ended
 from pvserve.plan.loader import SOURCE
 from pvserve.plan.steps import Load
-from pvserve.transfer import Loaded, Reach, Target, copy, load
+from pvserve.transfer import NOT_COPIED, Loaded, Reach, Target, Terms, copy, load
 
 PODS = 3  # loader pods that one load may use up
 
@@ -102,19 +102,18 @@ def _moved(
     stop: threading.Event,
     listen: Listener,
 ) -> Loaded:
-    """The bytes: copied in the pod from a claim that it mounts too, else sent."""
-    if listing is None:
-        return copy(
-            Target(step.source_path, step.source_claim, SOURCE),
-            reach,
-            target,
-            include=step.include,
-            exclude=step.exclude,
-            replace=step.replace,
-            epoch=held.epoch,
-            cancel=stop,
-            listen=listen,
-        )
-    return load(
-        listing, reach, target, via=step.via, replace=step.replace, epoch=held.epoch, cancel=stop, listen=listen
-    )
+    """The bytes: copied in the pod from a claim that it mounts too, else sent.
+
+    A directory of this machine that was found on a claim is sent all the same where the pod cannot copy it.
+    """
+    terms = Terms(replace=step.replace, epoch=held.epoch, checksum=step.checksum, cancel=stop, listen=listen)
+    if step.source_claim:
+        source = Target(step.source_path, step.source_claim, SOURCE)
+        try:
+            return copy(source, reach, target, include=step.include, exclude=step.exclude, same_as=listing, **terms)
+        except Refused as error:
+            if listing is None or error.reason not in NOT_COPIED:
+                raise
+            listen(Note(f"the model directory is sent over the network: {error.message}"))
+    assert listing is not None
+    return load(listing, reach, target, via=step.via, **terms)

@@ -154,6 +154,14 @@ _BYTES = [
     click.option(
         "--via", type=click.Choice(["auto", "pod", "proxy", "port-forward", "exec"]), help="Channel for the bytes."
     ),
+    click.option(
+        "--no-claim-copy",
+        "claim_copy",
+        flag_value=False,
+        type=bool,
+        default=None,
+        help="In a pod: send also what lies on its own claim over the network.",
+    ),
     click.option("--replace", is_flag=True, default=None, help="Allow other content where a model lies already."),
     click.option("--include", multiple=True, help="Only files that match this pattern; may be given several times."),
     click.option("--exclude", multiple=True, help="Leave out files that match this pattern; several times."),

@@ -30,6 +30,7 @@ KEYS = {
     "exclude": "exclude",
     "image": "loader.image",
     "via": "loader.via",
+    "claim_copy": "loader.claimCopy",
     "replace": "loader.replace",
     "connection": "fetch.connection",
     "connection_key": "fetch.key",

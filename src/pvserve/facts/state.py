@@ -76,6 +76,18 @@ class ClaimFacts:
 
 
 @dataclass(frozen=True)
+class OwnPlace:
+    """Where the model directory lies: on a claim that is mounted into the pod which this runs in."""
+
+    pod: str
+    namespace: str
+    claim: str
+    path: str  # from the claim's root
+    image: str = ""  # of the container that mounts it
+    tolerations: tuple[Object, ...] = ()  # of that pod, so that another one can run beside it
+
+
+@dataclass(frozen=True)
 class KServeFacts:
     """What is known of KServe on the cluster."""
 
@@ -93,6 +105,7 @@ class Facts:
     kserve: KServeFacts
     claim: ClaimFacts
     source: ClaimFacts | None = None  # the claim that the model is copied from
+    own: OwnPlace | Unknown | None = None  # None: the model directory is on no claim of a pod
     storage_classes: tuple[Object, ...] | Unknown = ()
     origin_service: Object | Unknown | None = None  # --from: the service to start from
     origin_runtime: Object | Unknown | None = None  # the (Cluster)ServingRuntime it names

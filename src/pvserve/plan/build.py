@@ -12,6 +12,7 @@ from pvserve.facts import Facts, Right, Unknown
 from pvserve.model import Listing, Manifest
 from pvserve.plan.fetching import fetch_part
 from pvserve.plan.loading import load_part, source_part
+from pvserve.plan.own_claim import with_own_claim
 from pvserve.plan.part import Part, refused
 from pvserve.plan.query import uses_of
 from pvserve.plan.retain import Keeping
@@ -32,19 +33,23 @@ def build(
     content: Manifest | None,
     goals: Collection[str],
     beside: Content = (0, 0),
+    checksum: bool = False,
 ) -> Plan:
     """What is to be done so that the cluster is as the spec says.
 
     `listing` is the model directory (None: the model lies on the claim), `content` its manifest where that is known
     without reading every byte, `goals` what the command is for: "load", "serve", or both; `beside` what other models
-    of the run bring to the same claim. Nothing is raised: what cannot be done is in `refusals`, what is left out in
-    `not_done`.
+    of the run bring to the same claim; with `checksum` no digest of an earlier time is trusted. Nothing is raised:
+    what cannot be done is in `refusals`, what is left out in `not_done`.
     """
     part = _namespace(facts)
     path = spec.destination or ""
     if not part.refusals:
         source = _source(spec, facts, listing, content) if "load" in goals else None
-        whole = _whole(spec, facts, source and replace(source, beside=beside), goals, path)
+        if source is not None:
+            digest = "" if checksum and source.place else source.digest
+            source = with_own_claim(spec, facts, replace(source, beside=beside, digest=digest, checksum=checksum), path)
+        whole = _whole(spec, facts, source, goals, path)
         # First: what could not be read for want of a right is refused for reasons that only follow from it.
         part = part + _rights(spec, facts, goals, bool(whole.steps or whole.refusals)) + whole
     return Plan(

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from pvserve.facts import ClaimFacts, Facts, Object, Unknown, known
+from pvserve.facts import ClaimFacts, Facts, Object, OwnPlace, Unknown, known
 from pvserve.plan.claim import access_modes, recorded_models
 from pvserve.plan.edit_runtime import serving_image
 from pvserve.plan.edit_service import placement_of
@@ -59,6 +59,7 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
         exclude=source.exclude,
         source_claim=source.place.claim if source.place else "",
         source_path=source.place.path if source.place else "",
+        checksum=source.checksum,
         why=why,
         rights=rights_of("load", facts.namespace.name),
     )
@@ -66,7 +67,7 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
 
 
 def _copy_note(source: Source) -> tuple[str, ...]:
-    if source.place is None:
+    if source.place is None or source.fingerprint:  # a directory of this machine: said where that was decided
         return ()
     return (f"the loader pod mounts claim {source.place.claim} too and copies there: nothing crosses the network",)
 
@@ -79,6 +80,8 @@ def loader_image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
         return image, "the loader's image is the runtime's own, which the cluster has"
     image_or_unknown = facts.kserve.storage_initializer_image
     if isinstance(image_or_unknown, Unknown):
+        if isinstance(facts.own, OwnPlace) and facts.own.image:
+            return facts.own.image, "the loader's image is that of the pod which this runs in, which the cluster has"
         return "", f"no runtime is known, and KServe's own image is not: {image_or_unknown.why}"
     return image_or_unknown, "the loader's image is KServe's storage initializer, which the cluster has"
 
@@ -101,20 +104,27 @@ def planned_pod(
         image=image,
         read_only=False,
         identity=loader_identity(_object(facts.namespace.object), pods[0] if pods else None),
-        node_name=_node(facts),
+        node_name=_node(facts, source),
         node_selector=selector,
-        tolerations=tolerations,
+        tolerations=(*tolerations, *_beside_own(facts, source)),
         source_claim=source.place.claim if source and source.place else None,
         labels=labels,
     )
 
 
-def _node(facts: Facts) -> str | None:
+def _beside_own(facts: Facts, source: Source | None) -> tuple[Object, ...]:
+    """What lets the loader run on the node of the pod whose claim it mounts."""
+    return facts.own.tolerations if source and source.place and isinstance(facts.own, OwnPlace) else ()
+
+
+def _node(facts: Facts, source: Source | None) -> str | None:
     """The node that a ReadWriteOnce claim is mounted on: nobody else can mount it."""
-    return _held_on(facts.claim) or (_held_on(facts.source) if facts.source is not None else None)
+    mounted = source is not None and source.place is not None and facts.source is not None
+    return held_on(facts.claim) or (held_on(facts.source) if mounted and facts.source else None)
 
 
-def _held_on(facts: ClaimFacts) -> str | None:
+def held_on(facts: ClaimFacts) -> str | None:
+    """The node that the claim is mounted on, where no other can mount it at the same time."""
     claim = facts.object
     if not isinstance(claim, dict) or set(access_modes(claim)) & {"ReadWriteMany", "ReadOnlyMany"}:
         return None
@@ -146,7 +156,7 @@ def source_part(facts: Facts, source: Source, path: str) -> Part:
     if access_modes(facts.source.object) == ("ReadWriteOncePod",) and alone and claim != facts.claim.name:
         message = f"claim {claim} admits one pod at a time (ReadWriteOncePod) and is held by pod {alone[0].pod}"
         return refused("ClaimHeld", message, "stop what runs in that pod, then run the same command again")
-    here, there = _held_on(facts.claim), _held_on(facts.source)
+    here, there = held_on(facts.claim), held_on(facts.source)
     if here and there and here != there:
         return refused(
             "ClaimsApart",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pvserve.facts import FactsQuery
+from pvserve.facts import FactsQuery, OwnPlace, Unknown
 from pvserve.plan.retain import MAKE_CLASS, PATCH_VOLUME
 from pvserve.plan.rights import Use, may_record, required
 from pvserve.plan.source import is_place
@@ -29,8 +29,10 @@ def uses_of(spec: ModelSpec, goals: Collection[str]) -> tuple[Use, ...]:
     return tuple(uses)
 
 
-def facts_query(spec: ModelSpec, goals: Collection[str], namespace: str) -> FactsQuery:
-    """The objects and rights to read; `namespace` is where the spec names none."""
+def facts_query(
+    spec: ModelSpec, goals: Collection[str], namespace: str, own: OwnPlace | Unknown | None = None
+) -> FactsQuery:
+    """The objects and rights to read; `namespace` is where the spec names none, `own` as in `Facts`."""
     where = spec.namespace or namespace
     serve = "serve" in goals
     optional = (MAKE_CLASS, PATCH_VOLUME) if "load" in goals and spec.claim.retain != "no" else ()
@@ -38,13 +40,20 @@ def facts_query(spec: ModelSpec, goals: Collection[str], namespace: str) -> Fact
     return FactsQuery(
         namespace=where,
         claim=spec.claim.name,
-        source_claim=parse_place(spec.model).claim if "load" in goals and spec.model and is_place(spec.model) else "",
+        source_claim=_source_claim(spec, where, own) if "load" in goals else "",
         service=spec.name if serve else "",
         runtime=spec.name if serve and not spec.in_place else "",
         origin=_origin(spec, where) if serve else None,
         origin_runtime=spec.runtime or "",
         rights=tuple(dict.fromkeys((*required(uses_of(spec, goals), where), *asked))),
     )
+
+
+def _source_claim(spec: ModelSpec, where: str, own: OwnPlace | Unknown | None) -> str:
+    if spec.model and is_place(spec.model):
+        return parse_place(spec.model).claim
+    copied = spec.loader.claim_copy and isinstance(own, OwnPlace) and own.namespace == where
+    return own.claim if isinstance(own, OwnPlace) and copied else ""
 
 
 def _origin(spec: ModelSpec, where: str) -> tuple[str, str] | None:

@@ -38,6 +38,7 @@ class Source:
     place: Place | None = None
     at_most: bool = False  # `bytes` is only a bound: nobody has counted
     remote: bool = False  # the cluster reads it itself
+    checksum: bool = False  # no digest of an earlier time is trusted
     beside: Content = (0, 0)  # what other models of the same run bring to the same claim
 
 

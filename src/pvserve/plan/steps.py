@@ -91,6 +91,7 @@ class Load:
     exclude: tuple[str, ...] = ()
     source_claim: str = ""  # the pod mounts it beside the target: no byte crosses the network
     source_path: str = ""
+    checksum: bool = False  # no digest of an earlier time is trusted
     why: str = ""
     rights: tuple[Right, ...] = ()
 

@@ -76,6 +76,11 @@ class LoaderSpec(_Strict):
     via: Via = Field(
         default="auto", description="channel of the copy; auto tries pod, proxy, port-forward, exec in this order"
     )
+    claim_copy: bool = Field(
+        default=True,
+        alias="claimCopy",
+        description="in a pod: copy a model directory that lies on the pod's own claim from claim to claim",
+    )
     replace: bool = Field(default=False, description="allow other content at a path that holds a model already")
 
 

@@ -3,13 +3,14 @@
 Owns moving, digesting, resuming and publishing. Must not print, decide where a model goes, or know Kubernetes.
 """
 
-from pvserve.transfer.engine import copy, load
+from pvserve.transfer.engine import NOT_COPIED, Terms, copy, load
 from pvserve.transfer.looking import inspect
 from pvserve.transfer.removing import Removed, remove
 from pvserve.transfer.sweeping import contents, sweep
 from pvserve.transfer.values import ExecStream, Level, Loaded, Reach, Result, Target, Via, VolumeReport
 
 __all__ = [
+    "NOT_COPIED",
     "ExecStream",
     "Level",
     "Loaded",
@@ -17,6 +18,7 @@ __all__ = [
     "Removed",
     "Result",
     "Target",
+    "Terms",
     "Via",
     "VolumeReport",
     "contents",

@@ -75,12 +75,17 @@ def list_source(wire: Wire, source: Target, include: Sequence[str], exclude: Seq
 def check_same(listing: Listing, wanted: Listing, source: Target) -> None:
     """Refuse a source that is not the directory of this machine which it was taken for: `SourceElsewhere`."""
     if [found[:5] for found in listing.entries] != [found[:5] for found in wanted.entries]:
-        raise Refused(
-            "SourceElsewhere",
-            f"{source} is not the model directory {shown(str(wanted.root))}",
-            subject=str(source),
-            remedy=("load the model directory itself: its files are then sent over the network",),
-        )
+        raise elsewhere(wanted, source, "its files are others")
+
+
+def elsewhere(wanted: Listing, source: Target, why: str) -> Refused:
+    """A source is not known to be the directory of this machine which it was taken for."""
+    return Refused(
+        "SourceElsewhere",
+        f"{source} is not the model directory {shown(str(wanted.root))}: {why}",
+        subject=str(source),
+        remedy=("load the model directory itself: its files are then sent over the network",),
+    )
 
 
 def copy_needs_python(target: Target, why: str) -> Refused:

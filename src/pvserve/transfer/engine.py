@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypedDict, Unpack
 
-from pvserve.errors import Interrupted, PvserveError, Temporary
+from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
 from pvserve.events import Listener, silent
 from pvserve.model import DigestCache, Listing, manifest_digest, shown
 from pvserve.transfer.agent.frames import Broken
@@ -18,7 +18,7 @@ from pvserve.transfer.ask import Ask, transfer_of
 from pvserve.transfer.causes import Disturbed
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.channels import NoAgent, open_channel
-from pvserve.transfer.claim_source import check_same, copy_needs_python, list_source
+from pvserve.transfer.claim_source import Source, check_same, copy_needs_python, elsewhere, list_source
 from pvserve.transfer.deciding import there_already
 from pvserve.transfer.ends import AgentEnd, End
 from pvserve.transfer.far_weights import check_far_weights
@@ -28,6 +28,7 @@ from pvserve.transfer.values import Loaded, Reach, Target, Via, place_word
 
 GIVE_UP_SECONDS = 180.0  # without any progress; a network or API server that is away for a minute is waited for
 STOP_SECONDS = 1.0
+NOT_COPIED = ("SourceElsewhere", "CopyNeedsPython")
 FINAL = ("SourceChanged", "Overtaken")  # temporary, yet trying again at once is of no use
 DISTURBED_TRIES = 2
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -76,8 +77,10 @@ def copy(
 ) -> Loaded:
     """As `load`, of a directory on a claim that the pod at `reach` mounts too: no byte crosses the network.
 
-    `include` and `exclude` are `pvserve.model.filters`. `same_as` is what the source should be. What pvserve loaded
-    there and nobody touched since is known by its stamps (on-volume-format.md) and not read where blocks can be shared.
+    `include` and `exclude` are `pvserve.model.filters`. `same_as`, a directory of this machine, is what the source
+    should be, with weights that were checked; what then refuses the copy for the way it is made is NOT_COPIED. What
+    pvserve loaded there and nobody touched since is known by its stamps (on-volume-format.md) and not read where
+    blocks can be shared.
 
     Raises:
         Refused: also NoSuchSource, CopyNeedsPython, SourceElsewhere (the source is not `same_as`), what
@@ -87,23 +90,35 @@ def copy(
     digests = terms.get("cache") or DigestCache()
 
     def begin(channel: Channel) -> Ask:
-        found = list_source(channel.control, source, include, exclude)
+        found = _listed(channel, source, include, exclude, same_as)
         ask = _ask(found.listing, target, digests, terms)
         ask.source = source
-        if same_as is not None:
-            check_same(found.listing, same_as, source)
         if not ask.checksum:
             ask.known = [mine or stamp for mine, stamp in zip(ask.known, found.stamped, strict=True)]
             if same_as is not None:
                 ask.known = [
                     mine or digests.get(one) or "" for mine, one in zip(ask.known, same_as.entries, strict=True)
                 ]
-        if not all(found.stamped):  # what has stamps was checked when it was loaded
+        if same_as is None and not all(found.stamped):  # what has stamps was checked when it was loaded
             check_far_weights(channel.control, ask, source)
         return ask
 
     work = _Load(begin, reach, "exec", target, Progress(0, 0, target.claim, terms.get("listen", silent)))
     return _carried_out(work, digests, terms)
+
+
+def _listed(
+    channel: Channel, source: Target, include: Sequence[str], exclude: Sequence[str], same_as: Listing | None
+) -> Source:
+    """What lies at the source. Raises SourceElsewhere where that is not, or cannot be shown to be, `same_as`."""
+    if same_as is None:
+        return list_source(channel.control, source, include, exclude)
+    try:
+        found = list_source(channel.control, source, include, exclude)
+    except Refused as error:
+        raise elsewhere(same_as, source, error.message) from error
+    check_same(found.listing, same_as, source)
+    return found
 
 
 def _ask(listing: Listing, target: Target, digests: DigestCache, terms: Terms) -> Ask:

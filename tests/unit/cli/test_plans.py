@@ -186,6 +186,7 @@ def test_a_plan_that_cannot_be_saved_is_said_so(run: Run, kept: Kept) -> None:
 
 def test_flags_reach_the_spec(run: Run, kept: Kept) -> None:
     flags = "--size 9Gi --storage-class fast --access-mode ReadWriteMany --retain no --image i:1 --via exec --replace"
+    flags += " --no-claim-copy"
     run("plan", *G, *flags.split(), "--include", "a*", "--include", "b*", "--exclude", "c", "--timeout", "7")
     (spec,) = kept.specs
     assert spec.claim.model_dump() == {
@@ -195,7 +196,7 @@ def test_flags_reach_the_spec(run: Run, kept: Kept) -> None:
         "access_mode": "ReadWriteMany",
         "retain": "no",
     }
-    assert spec.loader.model_dump() == {"image": "i:1", "via": "exec", "replace": True}
+    assert spec.loader.model_dump() == {"image": "i:1", "via": "exec", "claim_copy": False, "replace": True}
     assert (spec.include, spec.exclude, spec.timeout) == (("a*", "b*"), ("c",), 7)
 
 

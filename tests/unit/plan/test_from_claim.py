@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pvserve.facts import ClaimFacts, Holder
+from pvserve.facts import ClaimFacts, Holder, KServeFacts, OwnPlace, Unknown
 from pvserve.plan import build, facts_query
 from pvserve.plan.claim import MODELS
 from pvserve.plan.steps import Load, Plan
@@ -98,3 +99,78 @@ def test_a_copy_within_one_claim_may_not_hold_itself(path: str, reasons: list[st
     name = case.facts.claim.name
     found = planned(ClaimFacts(name, None), f"pvc://{name}/{path}")
     assert [refusal.reason for refusal in found.refusals] == reasons
+
+
+OWN = OwnPlace(
+    "notebook-0", "llm", "workbench", "models/granite", "notebook:1", ({"key": "gpu", "operator": "Exists"},)
+)
+HELD = ClaimFacts("workbench", claim(), holders=(Holder("notebook-0", "node2", "Running", False),))
+
+
+def planned_in_pod(
+    own: OwnPlace | Unknown | None = OWN, source: ClaimFacts = HELD, facts: dict[str, Any] | None = None, **loader: Any
+) -> Plan:
+    """A directory of this machine, which is the pod `notebook-0`."""
+    case = Case(DIRECTORY / "claim-bound.yaml")
+    spec = case.spec.model_copy(update={"path": "granite", "loader": case.spec.loader.model_copy(update=loader)})
+    return build(spec, replace(case.facts, source=source, own=own, **(facts or {})), case.listing, None, LOAD)
+
+
+def sent_because(plan: Plan) -> str:
+    step = load_of(plan)
+    assert step.source_claim == ""
+    assert "'source'" not in str(step.pod["spec"]["volumes"])
+    assert {"key": "gpu", "operator": "Exists"} not in step.pod["spec"].get("tolerations", [])
+    return next((note for note in plan.notes if "over the network" in note), "")
+
+
+def test_a_directory_on_the_pods_own_claim_is_copied_and_the_plan_says_so() -> None:
+    plan = planned_in_pod()
+    step = load_of(plan)
+    case = Case(DIRECTORY / "claim-bound.yaml")
+    assert case.listing is not None
+    assert (step.source, step.source_claim, step.source_path) == (
+        str(case.listing.root),
+        "workbench",
+        "models/granite",
+    )
+    assert step.fingerprint == case.listing.fingerprint
+    assert "node2" in str(step.pod["spec"]["affinity"])
+    assert step.pod["spec"]["tolerations"][-1] == {"key": "gpu", "operator": "Exists"}
+    [note] = [note for note in plan.notes if "pvc://workbench/models/granite" in note]
+    assert "--no-claim-copy" in note
+    assert facts_query(case.spec, LOAD, "llm", OWN).source_claim == "workbench"
+    assert facts_query(case.spec, LOAD, "llm", replace(OWN, namespace="other")).source_claim == ""
+
+
+@pytest.mark.parametrize(
+    ("plan", "why"),
+    [
+        (lambda: planned_in_pod(None), ""),
+        (lambda: planned_in_pod(claim_copy=False), ""),
+        (lambda: planned_in_pod(via="exec"), "--via exec was asked for"),
+        (lambda: planned_in_pod(Unknown("the pod cannot be read")), "the pod cannot be read"),
+        (lambda: planned_in_pod(replace(OWN, namespace="other")), "in namespace other"),
+        (lambda: planned_in_pod(source=replace(HELD, object=claim("workbench", "ReadWriteOncePod"))), "OncePod"),
+        (lambda: planned_in_pod(source=replace(HELD, object=None)), "does not exist"),
+        (lambda: planned_in_pod(source=replace(HELD, object=Unknown("forbidden", "forbidden"))), "workbench"),
+        (
+            lambda: planned_in_pod(
+                replace(OWN, claim="vllm-model-cache", path="granite"), replace(HELD, name="vllm-model-cache")
+            ),
+            "lie in one another",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_of_the_own_claim_only_costs_the_network(plan: Callable[[], Plan], why: str) -> None:
+    said = sent_because(plan())
+    assert (why in said) if why else said == ""
+
+
+def test_where_no_other_image_is_known_the_pods_own_will_do() -> None:
+    unread = {
+        "kserve": KServeFacts(Unknown("not read")),
+        "origin_runtime": Unknown("not read"),
+        "origin_service": None,
+    }
+    assert load_of(planned_in_pod(facts=unread, image=None)).pod["spec"]["containers"][0]["image"] == "notebook:1"
