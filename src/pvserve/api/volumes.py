@@ -16,7 +16,7 @@ from pvserve.cluster.volumes import VOLUME, read_inventory, read_volume_facts
 from pvserve.contents import look_into
 from pvserve.errors import Refused
 from pvserve.events import Listener, silent
-from pvserve.facts import Contents, Object, Unknown, VolumeFacts, VolumeQuery, annotations_of
+from pvserve.facts import Contents, LeftoverFacts, Object, Unknown, VolumeFacts, VolumeQuery, annotations_of
 from pvserve.facts import name as name_of
 from pvserve.inventory import ClaimRow, inventory
 from pvserve.plan.lifecycle import (
@@ -32,8 +32,9 @@ from pvserve.plan.lifecycle import (
 )
 from pvserve.plan.lifecycle.collecting import worth_a_look
 from pvserve.plan.lifecycle.derived import share_name
-from pvserve.plan.lifecycle.looking_in import tending_pod
+from pvserve.plan.lifecycle.looking_in import image_for, tending_pod
 from pvserve.plan.lifecycle.same import SHARE_OF, holder_of, shares_of
+from pvserve.plan.part import Part
 from pvserve.plan.rights import Use, rights_of
 from pvserve.spec.place import parse_target
 
@@ -119,15 +120,22 @@ def gc(
         if not facts.claims:
             message = f"claim {claim} does not exist in namespace {cluster.namespace}"
             raise Refused("NoSuchClaim", message, remedy=(f"kubectl get pvc -n {cluster.namespace}",))
-    look = image or (facts.loader_image if isinstance(facts.loader_image, str) else "")
+    chosen = image_for(image, facts.loader_image, facts.users)
     seen: dict[str, Contents | Unknown] = {}
     for item in facts.claims:
         if claim or worth_a_look(item, facts.leases):
-            word = f"look {secrets.token_hex(6)}"  # several may look at once
-            pod = tending_pod(item, facts.namespace, facts.users, look, word, read_only=True)
-            no_image = Unknown("no image is known for a pod that looks; name one with --image")
-            seen[name_of(item)] = look_into(cluster, name_of(item), pod, listen) if look else no_image
+            seen[name_of(item)] = _seen(cluster, item, facts, chosen, listen)
     return Planned(gc_plan(replace(facts, contents=seen), older_than, image), None)
+
+
+def _seen(
+    cluster: Cluster, claim: Object, facts: LeftoverFacts, image: str | Part, listen: Listener
+) -> Contents | Unknown:
+    if isinstance(image, Part):
+        return Unknown(image.refusals[0].message)
+    word = f"look {secrets.token_hex(6)}"  # several may look at once
+    pod = tending_pod(claim, facts.namespace, facts.users, image, word, read_only=True)
+    return look_into(cluster, name_of(claim), pod, listen)
 
 
 def _volume_facts(

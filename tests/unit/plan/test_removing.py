@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,6 +161,10 @@ def test_without_an_image_one_is_to_be_named() -> None:
     unknown = facts(loader_image=Unknown("no ConfigMap"))
     assert refusal(rm(found=unknown)) == "NoLoaderImage"
     assert rm(found=unknown, image="python:3").steps
+    runtime = {**a_service({"containers": [{"name": "kserve-container", "image": "vllm"}]}), "kind": "ServingRuntime"}
+    [step] = rm(found=replace(unknown, users=Users((), (runtime,)))).steps
+    assert isinstance(step, RemoveModel)
+    assert step.pod["spec"]["containers"][0]["image"] == "vllm"
 
 
 def test_on_a_claim_of_one_node_it_goes_there() -> None:

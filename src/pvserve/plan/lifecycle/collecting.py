@@ -25,7 +25,7 @@ from pvserve.facts.objects import ObjectKey
 from pvserve.plan.claim import access_modes, is_bound, recorded_models
 from pvserve.plan.edit_service import MANAGED_BY
 from pvserve.plan.in_place import record_name
-from pvserve.plan.lifecycle.looking_in import tending_pod
+from pvserve.plan.lifecycle.looking_in import image_for, tending_pod
 from pvserve.plan.lifecycle.same import SHARE_OF, holder_of
 from pvserve.plan.lifecycle.users import ENDED, OWN_PODS, users_of_place
 from pvserve.plan.part import Part, refused
@@ -100,17 +100,15 @@ def _claim(claim: Object, facts: LeftoverFacts, older_than: timedelta, image: st
     part += Part(unchanged=tuple(kept))
     if not swept:
         return part
-    image = image or known(facts.loader_image, "")
-    if not image:
-        return part + refused(
-            "NoLoaderImage", "no image is known for a pod that removes leftovers", "name one: --image"
-        )
+    chosen = image_for(image, facts.loader_image, facts.users)
+    if isinstance(chosen, Part):
+        return part + chosen
     size = sum(item.bytes for item in swept)
     step = SweepVolume(
         f"sweep-{name(claim)}",
         f"remove {len(swept)} leftovers from claim {name(claim)}: {size} bytes",
         name(claim),
-        tending_pod(claim, facts.namespace, facts.users, image, f"gc {name(claim)}", read_only=False),
+        tending_pod(claim, facts.namespace, facts.users, chosen, f"gc {name(claim)}", read_only=False),
         tuple(swept),
         why="no model needs them, and nobody writes there",
         rights=rights_of("gc", facts.namespace.name),

@@ -7,10 +7,26 @@ from __future__ import annotations
 
 import hashlib
 
-from pvserve.facts import NamespaceFacts, Object, Users, known, name
+from pvserve.facts import NamespaceFacts, Object, Unknown, Users, known, name
 from pvserve.plan.claim import access_modes
+from pvserve.plan.edit_runtime import serving_image
 from pvserve.plan.lifecycle.users import OWN_PODS, claims_of
 from pvserve.plan.loader import loader_identity, loader_pod
+from pvserve.plan.part import Part, refused
+
+
+def image_for(asked: str, initializer: str | Unknown, users: Users) -> str | Part:
+    """The image of such a pod: the one asked for, KServe's own, or that of a runtime of the namespace; or the refusal.
+
+    Whoever has rights in one namespace alone may not read which image KServe has.
+    """
+    runtimes = (serving_image(item) for item in known(users.services, ()) if item.get("kind") == "ServingRuntime")
+    found = asked or known(initializer, "") or next(filter(None, runtimes), "")
+    if found:
+        return found
+    why = initializer.why if isinstance(initializer, Unknown) else "the cluster names none"
+    message = f"no image is known for a pod that mounts the claim: {why}, and the namespace has no ServingRuntime"
+    return refused("NoLoaderImage", message, "name one with Python 3.8 or newer: --image")
 
 
 def tending_pod(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pvserve.facts import Object, Unknown, VolumeFacts, annotations_of, known, name
 from pvserve.plan.claim import access_modes, recorded_models
 from pvserve.plan.lifecycle.checks import lacking, plan_of, the_claim
-from pvserve.plan.lifecycle.looking_in import tending_pod
+from pvserve.plan.lifecycle.looking_in import image_for, tending_pod
 from pvserve.plan.lifecycle.same import SHARE_OF, holder_of, shares_of
 from pvserve.plan.lifecycle.users import overlap, users_of_place
 from pvserve.plan.part import Part, refused, unreadable
@@ -38,19 +38,16 @@ def _remove(place: Place, facts: VolumeFacts, typed: str, everything: bool, imag
     for bad in (_unfit(place, claim, facts), kept_by(place, facts), lacking(facts, "rm")):
         if bad.refusals:
             return bad
-    image = image or known(facts.loader_image, "")
-    if not image:
-        why = facts.loader_image.why if isinstance(facts.loader_image, Unknown) else "none is known"
-        return refused(
-            "NoLoaderImage", f"no image is known for a pod that removes the model: {why}", "name one: --image"
-        )
+    chosen = image_for(image, facts.loader_image, facts.users)
+    if isinstance(chosen, Part):
+        return chosen
     step = RemoveModel(
         "rm",
         f"remove {place}" + (" and what was replaced there" if everything else ""),
         place.claim,
         str(claim["metadata"]["uid"]),
         place.path,
-        tending_pod(claim, facts.namespace, facts.users, image, str(place), read_only=False),
+        tending_pod(claim, facts.namespace, facts.users, chosen, str(place), read_only=False),
         named=bool(typed),
         everything=everything,
         why="no pod and no service uses it",
