@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import kubernetes
@@ -108,19 +109,37 @@ class Provisioner:
         name = f"pvc-{claim['metadata']['uid']}"
         if name in volumes:
             return
-        reason = unsupported(claim, storage_class)
+        source, reason = clone_source(claim, self._claim_named(claim), volumes)
+        reason = unsupported(claim, storage_class) or reason
         if reason:
             self._event(claim, "Warning", "ProvisioningFailed", f"failed to provision volume: {reason}")
             return
         self._event(claim, "Normal", "Provisioning", "External provisioner is provisioning volume for claim")
         size = int(parse_quantity(claim["spec"]["resources"]["requests"]["storage"]))
         try:
-            path = self._volumes.create(name, size, (storage_class.get("parameters") or {}).get(FILE_SYSTEM, "xfs"))
+            if source:
+                path = self._volumes.clone(source, name, size)
+            else:
+                path = self._volumes.create(name, size, (storage_class.get("parameters") or {}).get(FILE_SYSTEM, "xfs"))
         except BedError as error:
             self._event(claim, "Warning", "ProvisioningFailed", f"failed to provision volume: {error.message}")
             return
         self._core.create_persistent_volume(volume_for(name, claim, storage_class, str(path)))
         self._event(claim, "Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {name}")
+
+    def _claim_named(self, claim: Object) -> Object | None:
+        """The claim that this one is to be a clone of."""
+        source = claim["spec"].get("dataSource") or {}
+        if source.get("kind") != "PersistentVolumeClaim":
+            return None
+        try:
+            found = self._core.read_namespaced_persistent_volume_claim(source["name"], claim["metadata"]["namespace"])
+        except ApiException as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return None
+        made: Object = self._plain.sanitize_for_serialization(found)
+        return made
 
     def _expand(self, claim: Object, volume: Object) -> None:
         """As external-resizer: grow the volume, then say so on volume and claim."""
@@ -183,14 +202,36 @@ class Provisioner:
 def unsupported(claim: Object, storage_class: Object) -> str:
     """Why no volume can be made for this claim; "" if one can."""
     spec = claim["spec"]
-    wrong = sorted(set(spec["accessModes"]) - MODES[storage_class["provisioner"]])
+    modes = MODES[storage_class["provisioner"]]
+    if spec.get("dataSource"):
+        modes = modes | {"ReadOnlyMany"}  # as block drivers have it: read by many is only what has content already
+    wrong = sorted(set(spec["accessModes"]) - modes)
     if wrong:
         return f"access mode {', '.join(wrong)} is not supported"
     if spec.get("volumeMode") == "Block":
         return "volume mode Block is not supported"
-    if spec.get("dataSource") or spec.get("dataSourceRef"):
-        return "data sources are not supported"
+    source = spec.get("dataSource") or spec.get("dataSourceRef") or {}
+    if source and source.get("kind") != "PersistentVolumeClaim":
+        return f"data sources of kind {source.get('kind')} are not supported"
     return ""
+
+
+def clone_source(claim: Object, source: Object | None, volumes: dict[str, Object]) -> tuple[str, str]:
+    """The volume to clone ("" for none), or why it cannot be; a class clones only volumes of its own, as drivers do."""
+    wanted = claim["spec"].get("dataSource") or {}
+    if wanted.get("kind") != "PersistentVolumeClaim":
+        return "", ""
+    if source is None:
+        return "", f"claim {wanted['name']}, which is to be cloned, does not exist"
+    volume = volumes.get(source["spec"].get("volumeName") or "")
+    if volume is None or (source.get("status") or {}).get("phase") != "Bound":
+        return "", f"claim {wanted['name']}, which is to be cloned, is not bound"
+    if source["spec"].get("storageClassName") != claim["spec"].get("storageClassName"):
+        return "", "a clone must have the class of its source"
+    size = parse_quantity(claim["spec"]["resources"]["requests"]["storage"])
+    if size < parse_quantity(volume["spec"]["capacity"]["storage"]):
+        return "", f"a clone must not be smaller than its source ({volume['spec']['capacity']['storage']})"
+    return str(volume["metadata"]["name"]), ""
 
 
 def to_delete(volume: Object) -> bool:

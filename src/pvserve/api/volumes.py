@@ -12,7 +12,7 @@ from datetime import timedelta
 from pvserve.api.planned import Planned, admitted
 from pvserve.cluster import Cluster
 from pvserve.cluster.leftovers import read_leftovers
-from pvserve.cluster.volumes import VOLUME, read_inventory, read_volume_facts
+from pvserve.cluster.volumes import CLAIM, VOLUME, read_inventory, read_volume_facts
 from pvserve.contents import look_into
 from pvserve.errors import Refused
 from pvserve.events import Listener, silent
@@ -21,6 +21,7 @@ from pvserve.facts import name as name_of
 from pvserve.inventory import ClaimRow, inventory
 from pvserve.plan.lifecycle import (
     adopt_plan,
+    clone_plan,
     gc_plan,
     release_plan,
     remove_plan,
@@ -99,6 +100,15 @@ def unshare(claim: str, cluster: Cluster) -> Planned:
             origin = item
     facts = _volume_facts(cluster, claim, "unshare", volume=derived)
     return admitted(unshare_plan(claim, facts, origin), cluster)
+
+
+def clone(claim: str, new: str, cluster: Cluster, *, mode: str = "", attempt: bool = False) -> Planned:
+    """The plan that makes claim `new`, a clone of a claim by its storage system; `mode` is its access mode."""
+    facts = _volume_facts(cluster, claim, "clone")
+    target = cluster.find(*CLAIM, new, cluster.namespace)
+    wanted = name_of(facts.storage_class) if isinstance(facts.storage_class, dict) else ""
+    profile = cluster.find("cdi.kubevirt.io/v1beta1", "StorageProfile", wanted) if wanted else None
+    return admitted(clone_plan(claim, new, facts, target, profile=profile, mode=mode, attempt=attempt), cluster)
 
 
 def gc(

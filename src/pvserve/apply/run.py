@@ -33,6 +33,7 @@ from pvserve.plan.steps import (
     Step,
     SweepVolume,
     WaitBound,
+    WaitCloned,
     WaitReady,
     WaitResized,
 )
@@ -108,7 +109,7 @@ def _run_step(
             retain_volume(cluster, step)
         case WaitReady():
             wait_ready(cluster, step, listen, cancel)
-        case ReleaseClaim() | DeleteObject() | WaitBound() | WaitResized():
+        case ReleaseClaim() | DeleteObject() | WaitBound() | WaitCloned() | WaitResized():
             run_volume_step(cluster, step, listen, cancel)
         case Load() | LoadJob():
             return _bring(cluster, step, listing, listen, cancel)

@@ -6,27 +6,26 @@ Owns how each is carried out and waited for. Must not decide which claim or volu
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 
+from pvserve.apply.clone import wait_cloned
+from pvserve.apply.until import until
 from pvserve.cluster import Cluster
-from pvserve.errors import Interrupted, PvserveError, Refused, StalePlan, TimedOut
+from pvserve.errors import PvserveError, Refused, StalePlan, TimedOut
 from pvserve.events import Listener, StepState
 from pvserve.facts import Object, Unknown
 from pvserve.plan.claim import RETAIN
 from pvserve.plan.lifecycle.checks import POLICY, capacity
 from pvserve.plan.lifecycle.resize import resizing
-from pvserve.plan.steps import DeleteObject, ReleaseClaim, WaitBound, WaitResized
+from pvserve.plan.steps import DeleteObject, ReleaseClaim, WaitBound, WaitCloned, WaitResized
 from pvserve.spec.quantity import format_quantity
 
 CLAIM = ("v1", "PersistentVolumeClaim")
 VOLUME = ("v1", "PersistentVolume")
-POLL_SECONDS = 0.5
 
 
 def run_volume_step(
     cluster: Cluster,
-    step: ReleaseClaim | DeleteObject | WaitBound | WaitResized,
+    step: ReleaseClaim | DeleteObject | WaitBound | WaitCloned | WaitResized,
     listen: Listener,
     cancel: threading.Event,
 ) -> None:
@@ -38,6 +37,8 @@ def run_volume_step(
             _delete(cluster, step, cancel)
         case WaitBound():
             _wait_bound(cluster, step, cancel)
+        case WaitCloned():
+            wait_cloned(cluster, step, cancel)
         case WaitResized():
             _wait_resized(cluster, step, listen, cancel)
 
@@ -72,7 +73,7 @@ def _release_claim(cluster: Cluster, step: ReleaseClaim, cancel: threading.Event
         subject=f"PersistentVolumeClaim {step.claim}",
         remedy=(f"kubectl describe pvc {step.claim} -n {cluster.namespace}",),
     )
-    _until(released, step.timeout_seconds, late, cancel)
+    until(released, step.timeout_seconds, late, cancel)
 
 
 def _delete(cluster: Cluster, step: DeleteObject, cancel: threading.Event) -> None:
@@ -91,7 +92,7 @@ def _delete(cluster: Cluster, step: DeleteObject, cancel: threading.Event) -> No
         subject=str(key),
         remedy=(f"kubectl describe {key.kind.lower()} {key.name}{where}",),
     )
-    _until(gone, step.timeout_seconds, late, cancel)
+    until(gone, step.timeout_seconds, late, cancel)
 
 
 def _wait_bound(cluster: Cluster, step: WaitBound, cancel: threading.Event) -> None:
@@ -110,7 +111,7 @@ def _wait_bound(cluster: Cluster, step: WaitBound, cancel: threading.Event) -> N
         subject=f"PersistentVolumeClaim {step.namespace}/{step.claim}",
         remedy=(f"kubectl describe pvc {step.claim} -n {step.namespace}", f"kubectl describe pv {step.volume}"),
     )
-    _until(bound, step.timeout_seconds, late, cancel)
+    until(bound, step.timeout_seconds, late, cancel)
 
 
 def _wait_resized(cluster: Cluster, step: WaitResized, listen: Listener, cancel: threading.Event) -> None:
@@ -137,7 +138,7 @@ def _wait_resized(cluster: Cluster, step: WaitResized, listen: Listener, cancel:
         remedy=(f"kubectl describe pvc {step.claim} -n {cluster.namespace}",),
     )
     try:
-        _until(resized, step.timeout_seconds, late, cancel)
+        until(resized, step.timeout_seconds, late, cancel)
     except TimedOut as error:
         error.detail = _said(cluster, step.claim)
         raise
@@ -155,13 +156,3 @@ def _said(cluster: Cluster, claim: str) -> str:
     if isinstance(found, Unknown):
         return f"events could not be read: {found.why}"
     return "\n".join(str(event.get("message") or "") for event in found if "esize" in str(event.get("reason")))
-
-
-def _until(done: Callable[[], bool], seconds: int, late: TimedOut, cancel: threading.Event) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        if cancel.is_set():
-            raise Interrupted("Interrupted", "stopped while waiting; the same command goes on")
-        if time.monotonic() > deadline:
-            raise late
-        cancel.wait(POLL_SECONDS)

@@ -30,6 +30,7 @@ COMMANDS = {
     "adopt": "Make a Released volume a claim again.",
     "resize": "Give a claim more room.",
     "rm": "Remove a model that nobody uses from its claim.",
+    "clone": "Make a claim with what another holds now, by the storage system.",
     "gc": "List what nobody refers to any more, and remove it.",
     "share": "Give another namespace the data of a claim, read-only.",
     "unshare": "Take a share away again.",

@@ -30,6 +30,7 @@ Use = Literal[
     "share-to",
     "unshare",
     "gc",
+    "clone",
 ]
 
 
@@ -150,6 +151,9 @@ NEEDS: tuple[Need, ...] = (
     Need("gc", "", "configmaps", ("list", "delete"), "records of services that are gone", "they are not looked for"),
     Need("gc", "", "persistentvolumes", ("list",), "Released volumes, and which Leases may go", "they stay", True),
     Need("gc", "storage.k8s.io", "storageclasses", ("list",), "copies of classes", "they are not looked for", True),
+    Need("clone", "", "persistentvolumeclaims", ("get", "create", "patch", "delete"), "the claim, and the clone"),
+    Need("clone", "", "events", ("list",), "why a clone is not made", "only that it was not made in time is said"),
+    Need("clone", "storage.k8s.io", "storageclasses", ("get",), "which driver it is", "add `--try`", True),
 )  # fmt: skip
 
 

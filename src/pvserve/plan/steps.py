@@ -238,6 +238,18 @@ class WaitBound:
 
 
 @dataclass(frozen=True)
+class WaitCloned:
+    """Wait until the claim has its clone; with `attempt` a driver that refuses is believed at once: the claim goes."""
+
+    id: str
+    title: str
+    claim: str
+    source: str
+    attempt: bool = False
+    timeout_seconds: int = 600
+
+
+@dataclass(frozen=True)
 class WaitResized:
     """Wait until the claim and its file system have `bytes`."""
 
@@ -261,6 +273,7 @@ Step = (
     | SweepVolume
     | DeleteObject
     | WaitBound
+    | WaitCloned
     | WaitResized
 )
 
@@ -304,4 +317,6 @@ class Plan:
     @property
     def changes_pending(self) -> bool:
         """Whether applying it would change the cluster or the volume."""
-        return any(not isinstance(step, WaitReady | WaitBound | WaitResized | Prove) for step in self.steps)
+        return any(
+            not isinstance(step, WaitReady | WaitBound | WaitCloned | WaitResized | Prove) for step in self.steps
+        )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bed.errors import BedError
-from bed.provisioner import to_delete, unsupported, volume_for
+from bed.provisioner import clone_source, to_delete, unsupported, volume_for
 from bed.services import BLOCK, SHARED
 from bed.volumes import mkfs
 
@@ -43,7 +43,32 @@ def test_access_modes_of_the_classes(provisioner: str, modes: list[str], reason:
 def test_what_the_bed_cannot_make_is_said() -> None:
     assert unsupported(claim(volumeMode="Block"), storage_class()) == "volume mode Block is not supported"
     source = {"kind": "VolumeSnapshot", "name": "s"}
-    assert unsupported(claim(dataSource=source), storage_class()) == "data sources are not supported"
+    reason = "data sources of kind VolumeSnapshot are not supported"
+    assert unsupported(claim(dataSource=source), storage_class()) == reason
+
+
+def test_a_claim_is_cloned_within_its_class_and_never_smaller() -> None:
+    wanted = {"kind": "PersistentVolumeClaim", "name": "first"}
+    volumes: dict[str, Any] = {"pvc-1": {"metadata": {"name": "pvc-1"}, "spec": {"capacity": {"storage": "20Gi"}}}}
+    source: dict[str, Any] = {
+        "spec": {"volumeName": "pvc-1", "storageClassName": "gp3-csi"},
+        "status": {"phase": "Bound"},
+    }
+    clone = claim(dataSource=wanted, storageClassName="gp3-csi")
+    assert unsupported(clone, storage_class()) == ""
+    assert clone_source(clone, source, volumes) == ("pvc-1", "")
+    assert clone_source(claim(), None, volumes) == ("", "")
+    assert "does not exist" in clone_source(clone, None, volumes)[1]
+    assert "not bound" in clone_source(clone, {**source, "status": {"phase": "Pending"}}, volumes)[1]
+    assert "the class" in clone_source(claim(dataSource=wanted, storageClassName="nfs-rwx"), source, volumes)[1]
+    small = claim(dataSource=wanted, storageClassName="gp3-csi", resources={"requests": {"storage": "1Gi"}})
+    assert "smaller" in clone_source(small, source, volumes)[1]
+
+
+def test_only_a_clone_of_a_block_volume_can_be_read_by_many() -> None:
+    source = {"kind": "PersistentVolumeClaim", "name": "first"}
+    assert unsupported(claim(accessModes=["ReadOnlyMany"], dataSource=source), storage_class()) == ""
+    assert unsupported(claim(accessModes=["ReadOnlyMany"]), storage_class()) != ""
 
 
 def test_a_volume_is_bound_to_its_claim_and_keeps_the_classs_policy() -> None:

@@ -25,6 +25,7 @@ USES = {
     "share": "Share a claim's data with another namespace (`share`): in the namespace of the claim",
     "share-to": "Share a claim's data with another namespace (`share`): in the other namespace",
     "unshare": "Give a share up (`unshare`)",
+    "clone": "Clone a claim (`clone`)",
     "gc": "Find and remove leftovers (`gc`)",
 }
 HEAD = """\

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from pvserve.facts import Right, Users
-from pvserve.plan.lifecycle import remove_plan, unshare_plan
+from pvserve.plan.lifecycle import clone_plan, gc_plan, remove_plan, unshare_plan
 from pvserve.plan.steps import Plan
 from pvserve.show.plan import plan_text
 from pvserve.spec.place import parse_target
 
+from .test_collecting import DAY, OLD, REPLACED, an_own_pod
+from .test_collecting import facts as leftovers
 from .test_sharing import CSI, a_share, a_shared, first_volume, shared
 from .volume_facts import a_service, facts
 
@@ -20,6 +22,9 @@ DIRECTORY = Path(__file__).parents[2] / "golden" / "volumes"
 GRANITE = parse_target("pvc://a/granite")
 USED = Users((), (a_service({"predictor": {"model": {"storageUri": "pvc://a/granite"}}}),))
 PLANS: dict[str, Callable[[], Plan]] = {
+    "clone": lambda: clone_plan("a", "b", facts(), None, profile={"status": {"cloneStrategy": "csi-clone"}}),
+    "clone-unknown": lambda: clone_plan("a", "b", facts(), None),
+    "gc": lambda: gc_plan(leftovers(OLD, replaced=(REPLACED,), users=Users((an_own_pod("Failed", 1),), ())), DAY),
     "rm": lambda: remove_plan(GRANITE, facts(loader_image="kserve/storage-initializer:v1"), everything=True),
     "rm-in-use": lambda: remove_plan(GRANITE, facts(users=USED)),
     "rm-without-rights": lambda: remove_plan(

@@ -27,6 +27,7 @@ def a_claim(**spec: Any) -> dict[str, Any]:
         "spec": {
             "volumeName": "pv",
             "storageClassName": "fast",
+            "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": "10Gi"}},
             **spec,
         },

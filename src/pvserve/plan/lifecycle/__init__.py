@@ -1,6 +1,7 @@
-"""Plans of the commands on claims and volumes: retain, release, adopt, resize, rm, share, gc. Pure."""
+"""Plans of the commands on claims and volumes: retain, release, adopt, resize, rm, share, gc, clone. Pure."""
 
 from pvserve.plan.lifecycle.adopt import adopt_plan
+from pvserve.plan.lifecycle.cloning import clone_plan
 from pvserve.plan.lifecycle.collecting import gc_plan
 from pvserve.plan.lifecycle.release import release_plan
 from pvserve.plan.lifecycle.removing import remove_plan
@@ -10,6 +11,7 @@ from pvserve.plan.lifecycle.sharing import share_plan, unshare_plan
 
 __all__ = [
     "adopt_plan",
+    "clone_plan",
     "gc_plan",
     "release_plan",
     "remove_plan",

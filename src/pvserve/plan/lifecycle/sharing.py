@@ -50,13 +50,13 @@ def _share(claim: str, here: VolumeFacts, wanted: str, there: VolumeFacts) -> Pa
     volume = the_volume(here, claim)
     if isinstance(volume, Part):
         return _unseen(claim, found, here, there) if isinstance(here.volume, Unknown) else volume
-    for bad in (_unfit(claim, found, volume, here, there), unshareable(volume), _taken(wanted, there)):
+    for bad in (_unfit(claim, found, volume, here, there), unshareable(volume)):
         if bad.refusals:
             return bad
     made = derived_volume(volume, found, there.namespace.name, wanted)
     body = _counted(volume, found, f"{there.namespace.name}/{wanted}")
     command = _command(volume, made, body, there)
-    for bad in (lacking(here, "share", command=command), lacking(there, "share-to")):
+    for bad in (lacking(here, "share", command=command), lacking(there, "share-to"), _taken(wanted, there)):
         if bad.refusals:
             return bad
     return _steps(claim, found, volume, body, made, wanted, there)

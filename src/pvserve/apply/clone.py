@@ -1,0 +1,60 @@
+"""Waiting for a clone; what a driver that cannot make one says is believed.
+
+Owns the wait, and that a claim which was only tried goes again. Must not decide what is cloned.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from pvserve.apply.until import until
+from pvserve.cluster import Cluster
+from pvserve.errors import Refused, TimedOut
+from pvserve.facts import Object, Unknown, annotations_of
+from pvserve.plan.claim import is_bound
+from pvserve.plan.lifecycle.cloning import CLONE_OF
+from pvserve.plan.steps import WaitCloned
+
+CLAIM = ("v1", "PersistentVolumeClaim")
+FAILED = "ProvisioningFailed"  # external-provisioner's reason
+
+
+def wait_cloned(cluster: Cluster, step: WaitCloned, cancel: threading.Event) -> None:
+    """Returns when the claim is bound. Raises TimedOut with the driver's words; Refused where it was a try."""
+
+    def cloned() -> bool:
+        claim = cluster.get(*CLAIM, step.claim, cluster.namespace)
+        if is_bound(claim):
+            return True
+        said = _said(cluster, claim) if step.attempt else ""
+        if said and annotations_of(claim).get(CLONE_OF) == step.source and not claim["spec"].get("volumeName"):
+            cluster.delete(*CLAIM, step.claim, cluster.namespace, uid=str(claim["metadata"]["uid"]))
+            where = cluster.namespace
+            raise Refused(
+                "CannotClone",
+                f"the driver of claim {step.source} makes no clone: {said}; claim {step.claim} is gone again",
+                subject=f"PersistentVolumeClaim {where}/{step.source}",
+                remedy=(f"copy: pvserve load pvc://{step.source}/PATH pvc://{step.claim}/PATH -n {where}",),
+            )
+        return False
+
+    late = TimedOut(
+        "NotClonedInTime",
+        f"claim {step.claim} has no clone of claim {step.source} after {step.timeout_seconds} s; the request stays",
+        subject=f"PersistentVolumeClaim {cluster.namespace}/{step.claim}",
+        remedy=(f"kubectl describe pvc {step.claim} -n {cluster.namespace}",),
+    )
+    try:
+        until(cloned, step.timeout_seconds, late, cancel)
+    except TimedOut as error:
+        error.detail = _said(cluster, cluster.get(*CLAIM, step.claim, cluster.namespace))
+        raise
+
+
+def _said(cluster: Cluster, claim: Object) -> str:
+    """Why the driver made none, where its events may be read; "" where it did not say."""
+    uid = str(claim["metadata"]["uid"])
+    found = cluster.find_all("v1", "Event", cluster.namespace, field_selector=f"involvedObject.uid={uid}")
+    if isinstance(found, Unknown):
+        return ""
+    return next((str(event.get("message") or "") for event in found if event.get("reason") == FAILED), "")
