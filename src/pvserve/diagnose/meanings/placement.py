@@ -12,7 +12,11 @@ CLAIM: tuple[Meaning, ...] = (
         "ClaimMissing",
         "the claim does not exist in the service's namespace",
         "PersistentVolumeClaim {claim} does not exist in namespace {namespace}; pods cannot use a claim of another one",
-        ("kubectl get persistentvolumeclaims -A --field-selector metadata.name={claim}", "pvserve ls"),
+        (
+            "kubectl get persistentvolumeclaims -A --field-selector metadata.name={claim}",
+            "where another namespace has it: pvserve share {claim} --to {namespace} -n THAT_NAMESPACE",
+            "pvserve ls",
+        ),
         "recording pvc-missing-claim",
     ),
     Meaning(

@@ -1,0 +1,156 @@
+"""`share` and `unshare` on a cluster: a second namespace serves the very bytes of the first, and cannot write them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pvserve.cluster import Cluster
+from pvserve.facts import annotations_of, name
+from pvserve.plan.rights import required
+
+from .accounts import Account
+from .offers import image, make_namespace, until
+from .ui_service import Ran, gguf, leaving_nothing, make, own_pods, pvserve, runtime, service, volumes_of
+
+pytestmark = pytest.mark.cluster
+VOLUME = ("v1", "PersistentVolume")
+
+
+@pytest.fixture
+def elsewhere(any_cluster: Cluster) -> Iterator[Cluster]:
+    """A second namespace; what it derived goes before the volumes of the first."""
+    with make_namespace(any_cluster) as namespace:
+        there = Cluster.connect(namespace=namespace)
+        yield there
+        for volume in volumes_of(there):
+            there.delete(*VOLUME, name(volume))
+
+
+def run(cluster: Cluster, *words: str | os.PathLike[str], code: int = 0) -> Ran:
+    ran = pvserve(*words, "-n", cluster.namespace, *(() if words[0] == "verify" else ("-y",)))
+    assert ran.code == code, ran.explained()
+    return ran
+
+
+def a_writer(claim: str) -> dict[str, Any]:
+    """A pod of whoever, which tries to write where a model is."""
+    mounts = [{"name": "c", "mountPath": "/claim"}]
+    script = "find /claim -type f -size +0 | grep -q . && ! touch /claim/granite/planted"
+    container = {"name": "sh", "image": image("busybox"), "command": ["sh", "-c", script], "volumeMounts": mounts}
+    volume = {"name": "c", "persistentVolumeClaim": {"claimName": claim}}
+    spec = {"restartPolicy": "Never", "containers": [container], "volumes": [volume]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "writer"}, "spec": spec}
+
+
+def test_a_second_namespace_serves_the_same_bytes_and_counts(
+    cluster: Cluster, elsewhere: Cluster, tmp_path: Path
+) -> None:
+    share = f"{elsewhere.namespace}/models"
+    with leaving_nothing(cluster):
+        run(cluster, "load", gguf(tmp_path / "granite", padding=5_000_000), "pvc://a/granite", "--retain", "no")
+        [first] = volumes_of(cluster)
+        ran = run(
+            elsewhere, "serve", "granite", "--runtime", "llama-server", "--claim", "a", "--path", "granite", code=3
+        )
+        assert f"pvserve share a --to {elsewhere.namespace} -n {cluster.namespace}" in " ".join(ran.error["remedy"])
+
+        run(cluster, "share", "a", "--to", elsewhere.namespace, "--name", "models")
+        assert run(cluster, "share", "a", "--to", elsewhere.namespace, "--name", "models").lines[-1]["done"] == []
+        [derived] = volumes_of(elsewhere)
+        assert derived["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+        counted = cluster.get(*VOLUME, name(first))
+        assert share in annotations_of(counted)["pvserve.io/shares"]
+        assert counted["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+
+        make(elsewhere, runtime(), service({"storageUri": "pvc://models/granite"}))
+        until(
+            "the service is Ready",
+            lambda: any(
+                condition["type"] == "Ready" and condition["status"] == "True"
+                for condition in (
+                    elsewhere.get("serving.kserve.io/v1beta1", "InferenceService", "granite", elsewhere.namespace).get(
+                        "status"
+                    )
+                    or {}
+                ).get("conditions", ())
+            ),
+            seconds=120,
+        )
+        proof = run(elsewhere, "verify", "granite")
+        assert set(proof.checks.values()) == {"passed"}, proof.explained()
+
+        for words in (("release", "a"), ("rm", "pvc://a/granite"), ("retain", "a", "--undo")):
+            ran = run(cluster, *words, code=3)
+            assert ran.error["reason"] == "ClaimShared", ran.explained()
+            assert ran.error["remedy"] == [f"pvserve unshare {share}"]
+        assert (
+            run(elsewhere, "load", str(tmp_path / "granite"), "pvc://models/other", code=3).error["reason"]
+            == "ClaimReadOnly"
+        )
+        assert run(elsewhere, "rm", "pvc://models/granite", code=3).error["reason"] in ("ClaimIsShare", "ModelInUse")
+        assert run(cluster, "unshare", share, code=3).error["reason"] == "ClaimInUse"
+
+        elsewhere.delete("serving.kserve.io/v1beta1", "InferenceService", "granite", elsewhere.namespace)
+        until("its pods are gone", lambda: not elsewhere.list("v1", "Pod", elsewhere.namespace))
+        if "hostPath" not in derived["spec"]:
+            make(elsewhere, a_writer("models"))
+            phase = until(
+                "the writer ended",
+                lambda: (
+                    elsewhere.get("v1", "Pod", "writer", elsewhere.namespace)["status"].get("phase")
+                    not in ("Pending", "Running")
+                    and elsewhere.get("v1", "Pod", "writer", elsewhere.namespace)["status"]["phase"]
+                ),
+            )
+            assert phase == "Succeeded", elsewhere.logs("writer", elsewhere.namespace, "sh")
+            elsewhere.delete("v1", "Pod", "writer", elsewhere.namespace)
+            until("the writer is gone", lambda: not elsewhere.list("v1", "Pod", elsewhere.namespace))
+        assert run(cluster, "verify", "pvc://a/granite").code == 0
+
+        assert pvserve("unshare", share, "-y").code == 0
+        assert volumes_of(elsewhere) == []
+        assert "pvserve.io/shares" not in annotations_of(cluster.get(*VOLUME, name(first)))
+        assert pvserve("unshare", share, "-y").lines[-1]["done"] == []
+        run(cluster, "rm", "pvc://a/granite")
+        assert own_pods(cluster) == own_pods(elsewhere) == []
+
+
+def test_no_other_claim_wins_a_share_and_without_rights_the_manifest_does_it(
+    cluster: Cluster, elsewhere: Cluster, tmp_path: Path
+) -> None:
+    with leaving_nothing(cluster):
+        run(cluster, "load", gguf(tmp_path / "granite", padding=1_000_000), "pvc://a/granite", "--retain", "no")
+        rights = [right for right in required(("share",), cluster.namespace) if right.verb != "create"]
+        account = Account(cluster, cluster.namespace, rights)
+        words = ("share", "a", "--to", elsewhere.namespace)
+        ran = run(cluster, *words, "--kubeconfig", account.kubeconfig(tmp_path), code=4)
+        account.forget()
+        assert ran.error["reason"] == "MissingRights"
+        manifest = ran.error["remedy"][0].partition("<<'EOF'\n")[2].partition("\nEOF")[0]
+        cluster.create(json.loads(manifest))
+        [derived] = volumes_of(elsewhere)
+        rival = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "rival"},
+            "spec": {
+                "accessModes": ["ReadOnlyMany"],
+                "storageClassName": "",
+                "volumeName": name(derived),
+                "resources": {"requests": {"storage": "1Mi"}},
+            },
+        }
+        make(elsewhere, rival)
+        run(cluster, *words)
+        bound = elsewhere.get("v1", "PersistentVolumeClaim", "a", elsewhere.namespace)
+        assert bound["status"]["phase"] == "Bound"
+        lost = elsewhere.get("v1", "PersistentVolumeClaim", "rival", elsewhere.namespace)
+        assert lost["status"]["phase"] != "Bound"
+        assert run(elsewhere, "verify", "pvc://a/granite").code == 0
+        assert pvserve("unshare", f"{elsewhere.namespace}/a", "-y").code == 0
