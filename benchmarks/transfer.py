@@ -28,6 +28,7 @@ from pvserve.cluster import Cluster
 from pvserve.model import DigestCache, listing
 from pvserve.plan.loader import MOUNT, SOURCE
 from pvserve.transfer import Loaded, Target, Via, copy, load
+from pvserve.transfer.channels import exec_channel
 
 MIB, GIB = 1 << 20, 1 << 30
 LARGE = "4x512Mi+200x8Ki"
@@ -271,8 +272,12 @@ def memory(bench: Bench, files: str) -> None:
 
 
 def against_cp(bench: Bench, files: str, source_claim: str, goal: float) -> None:
-    """A copy within the loader pod, against `cp -r` there; the latter also with the fsync that a copy needs."""
-    theirs, synced, ours = [], [], []
+    """A copy within the loader pod, against `cp -r` there; the latter also with the fsync that a copy needs.
+
+    Ours with the source known by its stamps, and with --checksum, which reads it. What it costs to start a command in
+    the pod (theirs: `true`, ours: the agent) is measured beside them and taken off for the last line.
+    """
+    theirs, synced, known, read, starts, agents = [], [], [], [], [], []
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(volumes.namespace(bench.namespace))
         for name in {source_claim, CLAIM}:
@@ -290,21 +295,36 @@ def against_cp(bench: Bench, files: str, source_claim: str, goal: float) -> None
                 run = f"cp -r --reflink=never {SOURCE}/from {MOUNT}/cp && {after}"
                 times.append(seconds(lambda run=run: volumes.shell(cluster, pod, run)))  # type: ignore[misc]
                 volumes.shell(cluster, pod, f"rm -rf {MOUNT}/cp && sync -f {MOUNT}")
-            ours.append(seconds(lambda number=number: claim_copy(cluster, pod, source_claim, number)))  # type: ignore[misc]
-            volumes.shell(cluster, pod, f"rm -rf {MOUNT}/model && sync -f {MOUNT}")
-            print(f"round {number}: cp -r {theirs[-1]:.2f} s, with sync {synced[-1]:.2f} s, pvserve {ours[-1]:.2f} s")
-    print(line("cp -r", theirs, size))
-    print(line("cp -r, then sync", synced, size))
-    print(line("pvserve", ours, size))
-    print(ratio("  times faster than cp -r", theirs, ours, goal))
-    print(ratio("  times faster than cp -r, then sync", synced, ours, goal))
+            for times, checksum in ((known, False), (read, True)):
+                times.append(claim_copy(cluster, pod, source_claim, 2 * number + checksum, checksum))
+                volumes.shell(cluster, pod, f"rm -rf {MOUNT}/model && sync -f {MOUNT}")
+            starts.append(seconds(lambda: volumes.shell(cluster, pod, "true")))
+            agents.append(seconds(lambda: agent_start(cluster, pod)))
+            print(
+                f"round {number}: cp -r {theirs[-1]:.2f} s, with sync {synced[-1]:.2f} s, pvserve {known[-1]:.2f} s, "
+                f"--checksum {read[-1]:.2f} s; starts {starts[-1]:.2f} and {agents[-1]:.2f} s; "
+                f"load {os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
+    for what, times in (("cp -r", theirs), ("cp -r, then sync", synced), ("pvserve", known), ("--checksum", read)):
+        print(line(what, times, size))
+    print(ratio("  times faster than cp -r", theirs, known, goal))
+    print(ratio("  ... than cp -r, then sync", synced, known, None))
+    print(ratio("  --checksum, than cp -r", theirs, read, None))
+    alone = [[time - start for time, start in zip(*pair, strict=True)] for pair in ((theirs, starts), (known, agents))]
+    print(ratio("  without both starts", alone[0], alone[1], goal))
 
 
-def claim_copy(cluster: Cluster, pod: str, source_claim: str, epoch: int) -> Loaded:
-    """From claim to claim, with no digest known."""
+def claim_copy(cluster: Cluster, pod: str, source_claim: str, epoch: int, checksum: bool) -> float:
+    """From claim to claim, with a client that knows no digest: seconds."""
     reach = cluster.reach(pod, cluster.namespace, volumes.CONTAINER)
-    source = Target("from", source_claim, mount=SOURCE)
-    return copy(source, reach, Target("model", CLAIM), epoch=epoch, cache=fresh())
+    source, target = Target("from", source_claim, mount=SOURCE), Target("model", CLAIM)
+    return seconds(lambda: copy(source, reach, target, epoch=epoch, cache=fresh(), checksum=checksum))
+
+
+def agent_start(cluster: Cluster, pod: str) -> None:
+    """What every copy begins with."""
+    exec_channel(cluster.reach(pod, cluster.namespace, volumes.CONTAINER), "").close()
 
 
 @main.command()

@@ -14,10 +14,19 @@ from typing import Any
 import pytest
 
 from pvserve.cluster import Cluster
-from pvserve.facts import Object
 
-from .offers import image, until
-from .ui_service import gguf, leaving_nothing, live_pods, make, own_pods, pvserve, runtime, service, volumes_of
+from .ui_service import (
+    gguf,
+    leaving_nothing,
+    live_pods,
+    make,
+    own_pods,
+    pvserve,
+    run_on_claim,
+    runtime,
+    service,
+    volumes_of,
+)
 
 pytestmark = pytest.mark.cluster
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
@@ -124,40 +133,15 @@ def _check_second_run(cluster: Cluster, model: Path) -> None:
 def _check_damage_is_found(cluster: Cluster, profile: str) -> None:
     """One byte is changed by a pod that has nothing to do with pvserve."""
     script = "printf X | dd of=/claim/granite-7b-lab/padding-00001-of-00002.bin bs=1 seek=4242 conv=notrunc; sync"
-    _run_on_claim(cluster, script, {"runAsUser": 1000, "fsGroup": 1000} if profile == "kubernetes" else {})
+    run_on_claim(
+        cluster, "vllm-model-cache", script, {"runAsUser": 1000, "fsGroup": 1000} if profile == "kubernetes" else {}
+    )
     quick = pvserve("verify", "granite-pvc", "--quick", "-n", cluster.namespace)
     assert quick.checks["digests"] == "passed"
     full = pvserve("verify", "granite-pvc", "-n", cluster.namespace)
     assert full.code == 6, full.explained()
     [check] = [check for check in full.lines[-1]["proof"]["checks"] if check["name"] == "digests"]
     assert "padding-00001-of-00002.bin" in check["evidence"]
-
-
-def _run_on_claim(cluster: Cluster, script: str, identity: dict[str, int]) -> None:
-    restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "other"},
-        "spec": {
-            "restartPolicy": "Never",
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, **identity},
-            "containers": [{
-                "name": "sh", "image": image("busybox"), "command": ["sh", "-c", script],
-                "securityContext": restricted, "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
-            }],
-            "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": "vllm-model-cache"}}],
-        },
-    }  # fmt: skip
-    make(cluster, pod)
-    phase = until("the other pod has ended", lambda: _ended(cluster.get("v1", "Pod", "other")))
-    assert phase == "Succeeded", cluster.logs("other", cluster.namespace, "sh")
-    cluster.delete("v1", "Pod", "other", grace_seconds=0)
-
-
-def _ended(pod: Object) -> str:
-    phase = str(pod["status"]["phase"])
-    return phase if phase in ("Succeeded", "Failed") else ""
 
 
 def test_in_place_with_a_connection_and_back(cluster: Cluster, model: Path, profile: str) -> None:

@@ -20,7 +20,7 @@ import yaml
 from pvserve.cluster import Cluster
 from pvserve.facts import Object, name
 
-from .offers import image
+from .offers import image, until
 
 CLASS_LABEL = "app.kubernetes.io/managed-by=pvserve"
 
@@ -157,3 +157,31 @@ def gguf(directory: Path, padding: int = 20_000_000) -> Path:
 
     models.make("gguf", directory)
     return models.pad(directory, padding, files=2)
+
+
+def run_on_claim(cluster: Cluster, claim: str, script: str, identity: dict[str, int]) -> None:
+    """A script in a pod that mounts the claim at /claim and has nothing to do with pvserve."""
+    restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "other"},
+        "spec": {
+            "restartPolicy": "Never",
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}, **identity},
+            "containers": [{
+                "name": "sh", "image": image("busybox"), "command": ["sh", "-c", script],
+                "securityContext": restricted, "volumeMounts": [{"name": "claim", "mountPath": "/claim"}],
+            }],
+            "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": claim}}],
+        },
+    }  # fmt: skip
+    make(cluster, pod)
+    phase = until("the other pod has ended", lambda: _ended(cluster.get("v1", "Pod", "other")))
+    assert phase == "Succeeded", cluster.logs("other", cluster.namespace, "sh")
+    cluster.delete("v1", "Pod", "other", grace_seconds=0)
+
+
+def _ended(pod: Object) -> str:
+    phase = str(pod["status"]["phase"])
+    return phase if phase in ("Succeeded", "Failed") else ""
