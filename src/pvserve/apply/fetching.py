@@ -163,8 +163,8 @@ def _found_again(cluster: Cluster, step: LoadJob) -> Object | None:
             )
         if same and state.error is None:
             return job
-        give_back_of_job(cluster, step.claim, step.path, name(job))
-        cluster.delete(*JOB, name(job), cluster.namespace, uid=str(job["metadata"]["uid"]))
+        with contextlib.suppress(PvserveError):  # what an earlier load failed with is no concern of this one
+            settle(cluster, job, state)
     return None
 
 

@@ -31,8 +31,9 @@ class Shop(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, context: ssl.SSLContext | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        super().__init__(address, Handler)
+        self.name, self.other_name = "127.0.0.1", "localhost"
         self.files: dict[str, bytes] = {}
         self.faults: list[Callable[[Handler, str], bool]] = []
         self.seen: list[tuple[str, str, dict[str, str]]] = []
@@ -44,6 +45,8 @@ class Shop(ThreadingHTTPServer):
         self.token = ""
         self.link_seconds = 60.0  # how long a signed address of the Hub is good
         self.tags: dict[str, str] = {}
+        self.said: dict[str, str] = {}  # headers of every file
+        self.unsigned_too = False  # S3: the bucket is open to all
         self.scheme = "https" if context else "http"
         if context:
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
@@ -51,7 +54,7 @@ class Shop(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://{self.name}:{self.server_address[1]}"
 
     def tag(self, path: str) -> str:
         return self.tags.get(path) or f'"{hashlib.md5(self.files[path]).hexdigest()}"'
@@ -109,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
         tag, data = shop.tag(name), shop.files[name]
         if self.headers.get("If-Match") not in (None, tag):
             return self.error(412)
-        said = {"ETag": tag, **(headers or {})}
+        said = {"ETag": tag, **(headers or {}), **shop.said}
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if match and shop.ranges:
             first, last = int(match[1]), min(int(match[2]), len(data) - 1)
@@ -155,7 +158,7 @@ class Handler(BaseHTTPRequestHandler):
     # S3: one bucket, `/s3/bucket/KEY`
 
     def s3(self, path: str) -> None:
-        if why := self.unsigned():
+        if not self.server.unsigned_too and (why := self.unsigned()):
             return self.error(403, body=f"<Error><Code>{why}</Code></Error>".encode())
         bucket, _, key = path.removeprefix("/s3/").partition("/")
         if bucket != "bucket":
@@ -286,7 +289,7 @@ class Handler(BaseHTTPRequestHandler):
         said |= {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"'}
         until = datetime.datetime.now().timestamp() + self.server.link_seconds
         # Another name of the same server: to the client it is another host, which must not see the token.
-        there = self.server.url.replace("127.0.0.1", "localhost")
+        there = self.server.url.replace(self.server.name, self.server.other_name)
         return self.error(302, {**said, "Location": f"{there}/blob/{quote(name)}?until={until}&sig=x"})
 
     def blob(self) -> None:

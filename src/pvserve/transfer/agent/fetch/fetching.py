@@ -101,10 +101,11 @@ class Fetching:
         reader = self._source.reader(self._tell_waiting)
         try:
             for number, moving in self._moving.items():
-                if moving.item.sha256 == ASKED_FOR:
-                    large = isinstance(self._expected[number], Large)
-                    item = reader.promises(moving.item) if large else moving.item
-                    moving.begin(item._replace(sha256="") if item.sha256 == ASKED_FOR else item)
+                asks = moving.item.sha256 == ASKED_FOR or moving.item.md5
+                if asks and isinstance(self._expected[number], Large):
+                    moving.begin(reader.promises(moving.item))
+                elif moving.item.sha256 == ASKED_FOR:
+                    moving.begin(moving.item._replace(sha256=""))
         finally:
             reader.close()
 

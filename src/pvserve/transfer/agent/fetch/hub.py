@@ -23,6 +23,7 @@ ENDPOINT = "https://huggingface.co"
 TOKEN_KEYS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "token")
 PAGE_LIMIT = 64 << 20
 PAGES = 10_000
+FRESH_TRIES = 2  # more for a signed address that is refused though it is new
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
@@ -151,6 +152,7 @@ class _HubReader(Reader):
         super().__init__(line, tell)
         self._source = source
         self._signed: dict[str, str] = {}  # of the file that is read now
+        self._refusals = 0
         self._from_before = False  # whether the last request went to such an address of an earlier one
 
     def request(self, item: Item, headers: dict[str, str]) -> Request:
@@ -159,11 +161,18 @@ class _HubReader(Reader):
             return Request("GET", self._signed[item.path], headers)
         return self._source.request(self._source.address(item.where), headers)
 
-    def refusal(self, _item: Item, answer: Answer) -> PvserveError | None:
+    def refusal(self, item: Item, answer: Answer) -> PvserveError | None:
         self._signed.clear()
         if self._from_before:
             return None
+        signed = answer.url != self._source.address(item.where)
+        if signed and self._refusals < FRESH_TRIES:  # a slow network can outlive a short signature
+            self._refusals += 1
+            return None
         return self._source.refusal(answer)
+
+    def heard(self, _item: Item, _answer: Answer) -> None:
+        self._refusals = 0
 
     def led_to(self, item: Item, url: str) -> None:
         if url != self._source.address(item.where):

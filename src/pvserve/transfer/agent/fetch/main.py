@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 from pvserve.errors import PvserveError, Temporary
@@ -42,7 +43,8 @@ def main(arguments: Any) -> int:
         if command == "list":
             return tell_list(order.listed(order.source(progress.wait_for).rows()).listing)
         threading.Thread(target=_keep_telling, args=(progress, began), daemon=True).start()
-        return _end({"done": True, **carry_out(order, progress)}, 0)
+        done = carry_out(order, progress)
+        return _end({"done": True, **done, "peakMemory": getrusage(RUSAGE_SELF).ru_maxrss << 10}, 0)
     except PvserveError as error:
         return _end({"done": False, **error.as_dict()["error"]}, error.exit_code)
     except BaseException as error:  # noqa: BLE001 - the last word must say why

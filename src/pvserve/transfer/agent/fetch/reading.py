@@ -16,6 +16,7 @@ from .web import Answer, Line, Request, place
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 SKIP = 1 << 20
+RENEWALS = 5  # of credentials or addresses, one after the other
 ASKED_FOR = "?"  # a sha256 that the source has, and gives only when it is asked for that file
 
 
@@ -109,7 +110,7 @@ class Reader:
             return self._open[2]
         self._drop()
         headers = {"Range": f"bytes={start}-{stop - 1}"} if item.ranged else {}
-        for _ in range(3):
+        for _ in range(RENEWALS):
             answer = self.line.ask(self.request(item, headers))
             self.led_to(item, answer.url)
             check_busy(answer)

@@ -140,10 +140,10 @@ class _S3Reader(Reader):
         self.promised = {item.path: promised(item, answer)}
 
     def promises(self, item: Item) -> Item:
-        """What the last answer said; else a question of its own, where the listing says that there is a sha256."""
+        """What the last answer said; else a question of its own, where that can say more than the list."""
         if item.path in self.promised:
             return self.promised[item.path]
-        if item.sha256 != ASKED_FOR:
+        if item.sha256 != ASKED_FOR and not item.md5:
             return item
         url = self._source.address(item.where)
         with_checksum = {"x-amz-checksum-mode": "ENABLED"}
@@ -156,6 +156,8 @@ class _S3Reader(Reader):
             except (*CUT, Busy) as error:
                 patience.wait(url, error)
                 continue
+            if answer.status != 200:
+                return item._replace(sha256="", md5="")  # the GET says why
             return promised(item, answer)
 
     def refusal(self, item: Item, answer: Answer) -> PvserveError | None:

@@ -14,7 +14,7 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from pvserve.errors import PvserveError, Refused
+from pvserve.errors import NotAllowed, PvserveError, Refused
 from pvserve.model.contain import shown
 
 CONNECT_SECONDS, READ_SECONDS = 20.0, 60.0
@@ -29,6 +29,7 @@ SYSTEM_CA = (
 )
 CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 CA_DIRECTORY = "SSL_CERT_DIR"
+_REFUSES_TUNNEL = "Tunnel connection failed: 407"
 _MOVED = (301, 302, 303, 307, 308)
 
 
@@ -188,7 +189,12 @@ class Line:
                 connection.set_tunnel(host, port or 443, _proxy_headers(proxy))
         else:
             connection = http.client.HTTPConnection(near[0], near[1], timeout=CONNECT_SECONDS)
-        connection.connect()
+        try:
+            connection.connect()
+        except OSError as error:
+            if _REFUSES_TUNNEL in str(error):  # http.client has no other way to say it
+                raise NotAllowed("ProxyForbidden", f"the proxy {place(proxy)} wants a user and password") from error
+            raise
         connection.sock.settimeout(READ_SECONDS)
         return connection
 

@@ -1,0 +1,186 @@
+"""Sources that the cluster reads itself, on a real cluster: a Job fetches, nothing goes through this machine.
+
+Aspects: each source, with a private CA and secrets by reference · again · detached, looked at, cancelled, resumed · the
+Job's pod deleted · the client killed · suspended · what is refused, with its cause.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pvserve.cluster import Cluster
+from pvserve.facts import name
+from pvserve.model import Entry, Manifest, manifest_digest
+from tests.unit.transfer.fetch.shop import KEY, SECRET
+
+from .offers import make_namespace, until
+from .shop import PORT, TOKEN, contents, host_of, open_shop, secret, trust
+from .ui_service import leaving_nothing, own_pods, pvserve
+
+pytestmark = pytest.mark.cluster
+JOB = ("batch/v1", "Job")
+S3 = ("s3://bucket/granite", "--connection", "models-s3")
+SLOW = ("s3://bucket/slow", "--connection", "models-s3")
+SLOWER = ("s3://bucket/slower", "--connection", "models-s3")
+
+
+@pytest.fixture(scope="module")
+def shop(any_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A namespace under Pod Security `restricted` with the shop, its CA trusted, and connections to it."""
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    with make_namespace(any_cluster, restricted) as namespace:
+        cluster = Cluster.connect(namespace=namespace)
+        trust(cluster, open_shop(cluster, tmp_path_factory.mktemp("authority")))
+        keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        endpoint = f"https://{host_of(cluster)}:{PORT}/s3"
+        secret(cluster, "models-s3", **keys, AWS_S3_ENDPOINT=endpoint, AWS_S3_BUCKET="bucket")
+        entry = {"type": "s3", "access_key_id": KEY, "secret_access_key": SECRET, "endpoint_url": endpoint}
+        secret(cluster, "storage-config", granite=json.dumps(entry))
+        secret(cluster, "hub", HF_TOKEN=TOKEN)
+        with leaving_nothing(cluster):
+            yield cluster
+
+
+def digest_of(files: dict[str, bytes]) -> str:
+    entries = [Entry(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in sorted(files.items())]
+    return manifest_digest(Manifest(tuple(entries)))
+
+
+def jobs(cluster: Cluster) -> list[str]:
+    return [name(job) for job in cluster.list(*JOB, cluster.namespace)]
+
+
+def where(cluster: Cluster) -> tuple[str, ...]:
+    return ("-n", cluster.namespace, "-y", "--retain", "no")
+
+
+@pytest.mark.parametrize("kind", ["s3", "s3-storage-config", "hf", "https"])
+def test_a_source_is_fetched_proven_and_not_fetched_again(shop: Cluster, kind: str) -> None:
+    host, one = f"https://{host_of(shop)}", "model-00001.safetensors"
+    by_entry = ("--connection", "storage-config", "--connection-key", "granite")
+    source, wanted = {
+        "s3": (("s3:///granite", "--connection", "models-s3"), contents()),
+        "s3-storage-config": (("s3://bucket/granite", *by_entry), contents()),
+        "hf": (("hf://org/model", "--connection", "hub", "--endpoint", f"{host}:{PORT + 1}/hub"), contents()),
+        "https": ((f"{host}:{PORT}/granite/{one}",), {one: contents()[one]}),
+    }[kind]  # fmt: skip
+    target = f"pvc://{kind}/granite"
+    ran = pvserve("load", source[0], target, *source[1:], *where(shop))
+    assert ran.code == 0, ran.explained()
+    assert ran.lines[-1]["manifest"] == digest_of(wanted)
+    for word in (SECRET, TOKEN):
+        assert word not in ran.out + ran.err
+    proof = pvserve("verify", target, "-n", shop.namespace)
+    assert proof.code == 0, proof.explained()
+    again = pvserve("load", source[0], target, *source[1:], *where(shop))
+    assert again.code == 0, again.explained()
+    assert again.lines[-1]["done"] == []
+    assert jobs(shop) == []
+    until("no pod of ours is left", lambda: not own_pods(shop))
+
+
+def test_a_load_left_alone_is_looked_at_cancelled_and_resumed(shop: Cluster) -> None:
+    target = "pvc://detached/granite"
+    left = pvserve("load", SLOWER[0], target, *SLOWER[1:], "--detach", *where(shop))
+    assert left.code == 0, left.explained()
+    assert left.lines[-1]["job"] in jobs(shop)
+    state = pvserve("status", target, "-n", shop.namespace)
+    assert (state.code, state.lines[-1]["job"]) == (1, left.lines[-1]["job"]), state.explained()
+    said = pvserve("logs", target, "-n", shop.namespace)
+    assert said.code == 0, said.explained()
+    other = pvserve("load", S3[0], target, *S3[1:], *where(shop))
+    assert (other.code, other.error["reason"]) == (3, "WriterActive"), other.explained()
+    ended = pvserve("cancel", target, "-n", shop.namespace, "-y")
+    assert ended.code == 0, ended.explained()
+    nobody = pvserve("cancel", target, "-n", shop.namespace, "-y")
+    assert (nobody.code, nobody.error["reason"]) == (3, "NoJob"), nobody.explained()
+    left = pvserve("load", SLOW[0], target, *SLOW[1:], "--detach", *where(shop))
+    assert left.code == 0, left.explained()
+    followed = pvserve("status", target, "--follow", "-n", shop.namespace)
+    assert followed.code == 0, followed.explained()
+    assert followed.lines[-1]["manifest"] == digest_of(contents())
+    assert pvserve("status", target, "-n", shop.namespace).code == 0
+    assert jobs(shop) == []
+
+
+def test_the_jobs_pod_is_deleted_and_another_goes_on(shop: Cluster) -> None:
+    target = "pvc://deleted/slow"
+    left = pvserve("load", SLOW[0], target, *SLOW[1:], "--detach", *where(shop))
+    assert left.code == 0, left.explained()
+    selector = f"job-name={left.lines[-1]['job']}"
+    (pod,) = [name(pod) for pod in shop.list("v1", "Pod", shop.namespace, label_selector=selector)]
+    shop.delete("v1", "Pod", pod, shop.namespace, grace_seconds=1)
+    followed = pvserve("status", target, "--follow", "-n", shop.namespace)
+    assert followed.code == 0, followed.explained()
+    assert followed.lines[-1]["manifest"] == digest_of(contents())
+    proof = pvserve("verify", target, "-n", shop.namespace)
+    assert proof.code == 0, proof.explained()
+
+
+def test_a_client_that_is_killed_leaves_the_job_and_the_same_command_follows_it(shop: Cluster) -> None:
+    argv = ["load", SLOW[0], "pvc://killed/slow", *SLOW[1:], *where(shop)]
+    client = subprocess.Popen(
+        [sys.executable, "-m", "pvserve.cli.main", *argv], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    (job,) = until("the Job", lambda: jobs(shop), seconds=120)
+    client.send_signal(signal.SIGKILL)
+    client.wait()
+    ran = pvserve(*argv)
+    assert ran.code == 0, ran.explained()
+    assert ran.lines[-1]["manifest"] == digest_of(contents())
+    assert job not in jobs(shop)
+
+
+def test_a_suspended_job_is_shown_as_waiting_for_its_queue(shop: Cluster) -> None:
+    target = "pvc://queued/slow"
+    left = pvserve("load", SLOW[0], target, *SLOW[1:], "--detach", "--queue", "models", *where(shop))
+    assert left.code == 0, left.explained()
+    job = left.lines[-1]["job"]
+    shop.patch(*JOB, job, shop.namespace, {"spec": {"suspend": True}})
+
+    def waiting() -> str:
+        return str(pvserve("status", target, "-n", shop.namespace).lines[-1].get("waiting") or "")
+
+    until("that it waits", lambda: "queue models" in waiting(), seconds=60, every=1)
+    shop.patch(*JOB, job, shop.namespace, {"spec": {"suspend": False}})
+    followed = pvserve("status", target, "--follow", "-n", shop.namespace)
+    assert followed.code == 0, followed.explained()
+
+
+def test_what_cannot_be_read_is_refused_with_its_cause_before_a_claim_is_made(shop: Cluster) -> None:
+    secret(
+        shop,
+        "wrong",
+        AWS_ACCESS_KEY_ID=KEY,
+        AWS_SECRET_ACCESS_KEY="no",
+        AWS_S3_ENDPOINT=f"https://{host_of(shop)}:{PORT}/s3",
+    )
+    secret(shop, "lacking", AWS_ACCESS_KEY_ID=KEY, SOMETHING="else")
+    hub = ("--endpoint", f"https://{host_of(shop)}:{PORT + 1}/hub")
+    for source, code, reason in (
+        ((S3[0], "--connection", "wrong"), 4, "SourceForbidden"),
+        ((S3[0], "--connection", "lacking"), 2, "ConnectionInvalid"),
+        (("s3://bucket/gone", *S3[1:]), 3, "NoSuchSource"),
+        (("hf://org/model", *hub), 3, "NoSuchSource"),
+        (("hf://org/model@v9", *hub, "--connection", "hub"), 3, "NoSuchSource"),
+    ):
+        ran = pvserve("load", source[0], "pvc://refused/x", *source[1:], *where(shop))
+        assert (ran.code, ran.error["reason"]) == (code, reason), ran.explained()
+    assert shop.find("v1", "PersistentVolumeClaim", "refused", shop.namespace) is None
+    until("no pod of ours is left", lambda: not own_pods(shop))
+
+
+def test_a_certificate_of_a_ca_that_nobody_trusts_is_refused(shop: Cluster, tmp_path: Path) -> None:
+    from tests.unit.cluster.authority import Authority
+
+    trust(shop, Authority(tmp_path).file, "others")
+    ran = pvserve("load", S3[0], "pvc://refused/x", *S3[1:], "--ca", "others", *where(shop))
+    assert (ran.code, ran.error["reason"]) == (3, "SourceCertificate"), ran.explained()
