@@ -51,6 +51,7 @@ def test_a_change_meanwhile_is_a_conflict(cluster: Cluster) -> None:
     with pytest.raises(Conflict, match="was changed meanwhile"):
         cluster.patch(*MAP, "a", "", {"data": {"x": "ours"}}, resource_version=before)
     assert cluster.get(*MAP, "a")["data"] == {"x": "theirs"}
+    assert cluster.apply(config_map("a", x="ours"), force=True)["data"] == {"x": "ours"}
 
 
 def test_json_and_strategic_patches(cluster: Cluster) -> None:
@@ -68,7 +69,7 @@ def test_apply_creates_changes_and_gives_up_fields(cluster: Cluster) -> None:
     assert managers == ["pvserve"]
 
 
-def test_apply_names_the_field_and_its_owner(cluster: Cluster) -> None:
+def test_apply_names_the_field_and_its_owner_and_force_takes_it(cluster: Cluster) -> None:
     other = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"theirs"}}'
     path = f"/api/v1/namespaces/{cluster.namespace}/configmaps/a?fieldManager=dashboard"
     media = {"Content-Type": "application/apply-patch+yaml"}

@@ -16,6 +16,7 @@ from pvserve.facts import Facts
 from pvserve.model import Listing, Manifest, check_weights, known_manifest, refusal
 from pvserve.model import listing as list_directory
 from pvserve.plan import Plan, build, facts_query
+from pvserve.plan.ahead import forced
 from pvserve.plan.build import lacking
 from pvserve.plan.fetching import listing_order, listing_pod
 from pvserve.plan.source import Content, is_place
@@ -36,10 +37,13 @@ class Gathered:
     listing: Listing | None
     content: Manifest | None
     checksum: bool = False
+    force: bool = False
 
     def made(self, facts: Facts | None = None, beside: Content = (0, 0)) -> Plan:
         """The plan; for other `facts`, where plans before it change them."""
-        return build(self.spec, facts or self.facts, self.listing, self.content, self.goals, beside, self.checksum)
+        facts = facts or self.facts
+        plan = build(self.spec, facts, self.listing, self.content, self.goals, beside, self.checksum)
+        return forced(plan) if self.force else plan
 
     @property
     def brings(self) -> Content:
@@ -55,11 +59,13 @@ def gather(
     checksum: bool = False,
     pool: Executor | None = None,
     looking: bool = False,
+    force: bool = False,
 ) -> Gathered:
     """Reads the model directory and the cluster; `pool` makes the requests, where several share one.
 
     `checksum` ignores digests of earlier times, here and on claims. `looking` is for commands that change nothing: no
-    right is asked for, and the plan takes them for given. Raises Refused for a model directory with broken weights.
+    right is asked for, and the plan takes them for given; with `force` it takes fields over that somebody else edited.
+    Raises Refused for a model directory with broken weights.
     """
     listing = known = None
     if "load" in goals and spec.model and not is_place(spec.model) and not is_remote(spec.model):
@@ -73,9 +79,9 @@ def gather(
     facts = replace(read_facts(cluster, replace(query, rights=()) if looking else query, pool), own=own)
     if looking:
         facts = replace(facts, rights=dict.fromkeys(query.rights, True))
-    if "load" in goals and is_remote(spec.model):
+    if "load" in goals and is_remote(spec.model) and not looking:  # only a pod can list it
         listing = _listed_there(spec, cluster, facts)
-    return Gathered(spec, goals, facts, listing, known, checksum)
+    return Gathered(spec, goals, facts, listing, known, checksum, force)
 
 
 def _listed_there(spec: ModelSpec, cluster: Cluster, facts: Facts) -> Listing | None:

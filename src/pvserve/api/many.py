@@ -43,6 +43,7 @@ class Member:
     failure: PvserveError | None = None
     spec: ModelSpec | None = None
     goals: frozenset[str] = GOALS
+    force: bool = False
 
     @property
     def error(self) -> PvserveError | None:
@@ -75,7 +76,12 @@ class Result:
 
 
 def plan_many(
-    specs: Sequence[ModelSpec], cluster: Cluster, *, goals: frozenset[str] = GOALS, checksum: bool = False
+    specs: Sequence[ModelSpec],
+    cluster: Cluster,
+    *,
+    goals: frozenset[str] = GOALS,
+    checksum: bool = False,
+    force: bool = False,
 ) -> tuple[Member, ...]:
     """A plan for each, in their order; changes nothing. What cannot be planned says why and stops no other.
 
@@ -87,7 +93,7 @@ def plan_many(
 
         def read(spec: ModelSpec) -> Gathered:
             where = look.within(spec.namespace or cluster.namespace)
-            return gather(spec, where, goals=goals, checksum=checksum, pool=reads)
+            return gather(spec, where, goals=goals, checksum=checksum, pool=reads, force=force)
 
         try:
             gathered = [_kept(asked) for asked in [plans.submit(read, spec) for spec in specs]]
@@ -101,7 +107,8 @@ def plan_many(
             for pool in (plans, reads):
                 pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return tuple(_member(spec, cluster, found, goals) for spec, found in zip(specs, planned, strict=True))
+    members = [_member(spec, cluster, found) for spec, found in zip(specs, planned, strict=True)]
+    return tuple(replace(member, goals=goals, force=force) for member in members)
 
 
 def saved_members(plans: Sequence[Plan], cluster: Cluster) -> tuple[Member, ...]:
@@ -160,14 +167,13 @@ def _admitted(cluster: Cluster, found: Gathered | Planned | PvserveError, plan: 
     return admitted(plan, cluster, found.listing)
 
 
-def _member(
-    spec: ModelSpec, cluster: Cluster, found: Gathered | Planned | PvserveError, goals: frozenset[str]
-) -> Member:
-    member = Member(spec.name, cluster.within(spec.namespace or cluster.namespace), spec.claim.name, None, None, spec)
+def _member(spec: ModelSpec, cluster: Cluster, found: Gathered | Planned | PvserveError) -> Member:
+    where = cluster.within(spec.namespace or cluster.namespace)
+    member = Member(spec.name, where, spec.claim.name, spec=spec)
     if isinstance(found, PvserveError):
-        return replace(member, failure=found, goals=goals)
+        return replace(member, failure=found)
     assert isinstance(found, Planned)
-    return replace(member, planned=found, goals=goals)
+    return replace(member, planned=found)
 
 
 @dataclass(frozen=True)
@@ -225,7 +231,7 @@ def _one(member: Member, watching: Watching, request: Request | None, *, again: 
 
 def _planned_again(member: Member, spec: ModelSpec, shown: Plan) -> Planned:
     """As the claim is after the model before this one. Raises StalePlan where more than that changed."""
-    planned = models.plan(spec, member.cluster, goals=member.goals)
+    planned = models.plan(spec, member.cluster, goals=member.goals, force=member.force)
     if not planned.plan.refusals and not same_deed(shown, planned.plan):
         raise StalePlan(
             "PlanIsStale",

@@ -43,12 +43,20 @@ class Outcome:
         return self.proof.exit_code if self.proof else 0
 
 
-def plan(spec: ModelSpec, cluster: Cluster, *, goals: frozenset[str] = GOALS, checksum: bool = False) -> Planned:
+def plan(
+    spec: ModelSpec,
+    cluster: Cluster,
+    *,
+    goals: frozenset[str] = GOALS,
+    checksum: bool = False,
+    force: bool = False,
+) -> Planned:
     """Reads the model directory and the cluster, and says what would be done. Changes nothing.
 
-    `checksum` ignores the digest cache. Raises Refused for a model directory with broken weights.
+    `checksum` ignores the digest cache; with `force` the plan takes fields over that somebody else edited.
+    Raises Refused for a model directory with broken weights.
     """
-    gathered = gather(spec, cluster, goals=goals, checksum=checksum)
+    gathered = gather(spec, cluster, goals=goals, checksum=checksum, force=force)
     return admitted(gathered.made(), cluster, gathered.listing)
 
 

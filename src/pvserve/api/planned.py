@@ -35,7 +35,7 @@ def _dry_run(cluster: Cluster, made: Plan) -> Mapping[str, Object | Refusal]:
     for step in made.steps:
         try:
             if isinstance(step, ApplyObject):
-                out[step.id] = cluster.apply(step.object, dry_run=True)
+                out[step.id] = cluster.apply(step.object, dry_run=True, force=step.force)
             elif isinstance(step, PatchObject):
                 target = step.target
                 out[step.id] = cluster.patch(

@@ -14,8 +14,8 @@ from pvserve.plan.steps import SOME, ApplyObject, Assumed, PatchObject, RetainVo
 
 
 def apply_object(cluster: Cluster, step: ApplyObject) -> Object:
-    """Server-side applies the object; a conflict with another manager is an error, never forced."""
-    return cluster.apply(step.object)
+    """Server-side applies the object; a conflict with another manager is an error, but where the step says force."""
+    return cluster.apply(step.object, force=step.force)
 
 
 def patch_object(cluster: Cluster, step: PatchObject) -> Object:

@@ -54,12 +54,12 @@ def members_of(shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] =
         members = saved_members(plans, shared.connect(plans[0].namespace))
     else:
         found = specs(flags, namespace=shared.namespace)
-        checksum = bool(flags.get("checksum"))
+        checksum, force = bool(flags.get("checksum")), bool(flags.get("force_conflicts"))
         if len(found) == 1:
             cluster = shared.connect(found[0].namespace)
-            planned = models.plan(found[0], cluster, goals=goals, checksum=checksum)
+            planned = models.plan(found[0], cluster, goals=goals, checksum=checksum, force=force)
             return (Member(found[0].name, cluster, found[0].claim.name, planned, spec=found[0], goals=goals),)
-        members = plan_many(found, shared.connect(), goals=goals, checksum=checksum)
+        members = plan_many(found, shared.connect(), goals=goals, checksum=checksum, force=force)
     failures = {(error.reason, error.message) for member in members if (error := member.failure)}
     if len(failures) == 1 and all(member.failure for member in members):  # as when the cluster cannot be reached
         raise members[0].failure or AssertionError
@@ -70,7 +70,7 @@ def _check_ignored(shared: Shared, flags: dict[str, Any], source: str, goals: fr
     ignored = ["no-load"] if goals != GOALS else []
     ignored += [
         flag
-        for flag in (*KEYS, "file", "values", "set", "checksum")
+        for flag in (*KEYS, "file", "values", "set", "checksum", "force_conflicts")
         if flag != "source" and flags.get({"set": "assignments"}.get(flag, flag))
     ]
     if ignored or shared.namespace:

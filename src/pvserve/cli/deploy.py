@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from pvserve.cli.options import Shared, change_options, cluster_options, request_options, spec_options
+from pvserve.cli.options import Shared, change_options, cluster_options, force_option, request_options, spec_options
 
 
 @click.command()
 @spec_options
+@force_option
 @change_options
 @request_options
 @click.option(

@@ -58,7 +58,7 @@ def _show(shared: Shared, each: Compared, *, several: bool) -> None:
     head = head_text(each.name, each.namespace, colour=colours(sys.stdout)) if several else ""
     if each.drift is not None:
         value = {**whose, **asdict(each.drift), "drift": bool(each.drift.differences), "exitCode": each.drift.exit_code}
-        shared.print(value, head + drift_text(each.drift, colour=colours(sys.stdout)))
+        shared.print(value, head + drift_text(each.drift, colour=colours(sys.stdout)) + ("\n" if several else ""))
     error = each.error or (refusal_of(each.drift.refusals) if each.drift else None)
     if error is None:
         return

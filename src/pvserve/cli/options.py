@@ -195,6 +195,9 @@ spec_options = _all(
         _TIMEOUT,
     ]
 )
+force_option = click.option(
+    "--force-conflicts", is_flag=True, help="Take over fields that somebody edited on objects that pvserve made."
+)
 load_options = _all([*_NEW_CLAIM, *_BYTES])
 serve_options = _all(
     [

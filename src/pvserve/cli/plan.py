@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from pvserve.cli.options import Shared, cluster_options, spec_options
+from pvserve.cli.options import Shared, cluster_options, force_option, spec_options
 
 PENDING_EXIT = 9
 
 
 @click.command()
 @spec_options
+@force_option
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the plan, for `pvserve deploy PLAN.json`.")
 @click.option("--detailed-exitcode", is_flag=True, help=f"Exit with {PENDING_EXIT} when changes are pending.")
 @cluster_options

@@ -114,15 +114,16 @@ class Cluster:
         except (NotAllowed, NotFound) as error:
             return as_unknown(error)
 
-    def apply(self, obj: Object, *, dry_run: bool = False) -> Json:
+    def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Json:
         """Server-side apply with field manager `pvserve`, fields validated strictly; the object as stored.
 
+        With `force` fields that another manager owns are taken over; without it that is an error.
         Raises Refused naming the fields that the cluster does not know, or that another manager owns.
         """
         resource = self._rest.resource(str(obj["apiVersion"]), str(obj["kind"]))
         where = self._where(resource, obj)
         try:
-            return self._rest.json(asking.applying(resource, where, obj, dry_run=dry_run, force=False))
+            return self._rest.json(asking.applying(resource, where, obj, dry_run=dry_run, force=force))
         except FieldConflict as error:
             if set(error.owners) != {asking.MANAGER}:
                 raise  # what our own patches set, as a rollback does, counts as another manager's to a server

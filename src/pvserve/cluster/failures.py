@@ -214,7 +214,7 @@ def _field_conflict(request: Request, causes: list[Mapping[str, Any]]) -> FieldC
         remedy=(
             "keep the owner's value: leave these fields out of what you ask for",
             "share the field: ask for the same value as the owner",
-            "take it over: let the owner give the field up first (remove it from what the owner applies)",
+            "take it over: --force-conflicts of deploy and plan, where the owner does not set it again",
         ),
     )
     error.owners = tuple(owners)

@@ -1,7 +1,6 @@
-"""Several plans of one run that meet on one claim.
+"""A plan among others of its run: what it may take for given, and whether it is the one that was shown.
 
-Owns what a plan may take for given because one before it makes it, and whether a plan made again is the one that was
-shown. Pure.
+Owns that a plan before it makes its claim, and that it may take over what others edited. Pure.
 """
 
 from __future__ import annotations
@@ -41,6 +40,15 @@ def _class(facts: Facts, claim: Object, made: Sequence[Object]) -> Object | Unkn
     if isinstance(facts.storage_classes, Unknown):
         return next((item for item in copied if name(item) == wanted), facts.storage_classes)
     return next((item for item in (*facts.storage_classes, *copied) if name(item) == wanted), None)
+
+
+def forced(plan: Plan) -> Plan:
+    """`plan` that takes over what others edited of the objects that it changes."""
+    steps = (
+        replace(step, force=True) if isinstance(step, ApplyObject) and step.before is not None else step
+        for step in plan.steps
+    )
+    return replace(plan, steps=tuple(steps))
 
 
 def same_deed(shown: Plan, again: Plan) -> bool:

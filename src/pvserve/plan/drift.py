@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pvserve.facts import Facts, Object, Unknown, name
+from pvserve.facts import Facts, Object, Unknown, name, ref
 from pvserve.model import Listing
 from pvserve.plan.claim import RETAIN, access_modes, existing_copy, recorded_models, retain_class
 from pvserve.plan.diff import changes, merged
@@ -19,9 +19,10 @@ from pvserve.plan.steps import ApplyObject, Change, Load, PatchObject, Plan, Ref
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.place import Place
 from pvserve.spec.quantity import parse_quantity
+from pvserve.spec.remote import is_remote
 
 DRIFT_EXIT, UNKNOWN_EXIT = 9, 10
-OTHER_CONTENT = "PathOccupied"
+OTHER_CONTENT, NO_CLAIM = "PathOccupied", "NoSuchClaim"
 _NOTE = "before"  # id of the step that notes what `rollback` goes back to
 
 
@@ -58,14 +59,17 @@ def drift_of(spec: ModelSpec, facts: Facts, plan: Plan, listing: Listing | None)
     The plan must be made with all rights taken for given, and without a dry run.
     """
     content, unknown = _content(spec, facts, plan, listing)
-    found = (*_claim(spec, facts), *_objects(plan), *content)
+    # A source that only a pod can list has no listing here, so that no plan makes its claim.
+    gone = {NO_CLAIM} if is_remote(spec.model) and facts.claim.object is None else set()
+    claim = (Difference(f"claim {spec.claim.name}", "missing"),) if gone else _claim(spec, facts)
+    found = (*claim, *_objects(plan), *content)
     return Drift(
         plan.namespace,
         plan.service,
         found,
         (*unknown, *_unread(spec, facts)),
         plan.unchanged,
-        tuple(item for item in plan.refusals if item.reason != OTHER_CONTENT),
+        tuple(item for item in plan.refusals if item.reason not in {OTHER_CONTENT, *gone}),
     )
 
 
@@ -74,7 +78,7 @@ def _objects(plan: Plan) -> Iterator[Difference]:
     patched: dict[Any, tuple[Object, Any]] = {}
     for step in plan.steps:
         if isinstance(step, ApplyObject) and step.id != _NOTE:
-            subject = step.title.partition(" ")[2] if step.id in ("claim", "service", "runtime") else name(step.object)
+            subject = f"claim {name(step.object)}" if step.id == "claim" else ref(step.object)
             if step.before is None:
                 yield Difference(subject, "missing", why=step.why if step.id == "class" else "")
             else:
@@ -140,6 +144,10 @@ def _content(
     if not spec.model:
         unseen = f"what lies at {place}: pvserve loaded nothing there; pvserve verify {place} looks at the volume"
         return ((), (unseen,)) if live is not None and not recorded else ((), ())
+    if is_remote(spec.model):
+        if not recorded:
+            return (Difference(str(place), "missing", why="no load to it is recorded on the claim"),), ()
+        return (), (f"whether {spec.model} still holds what lies at {place}: only a pod can ask it; pvserve plan does",)
     occupied = next((item.message for item in plan.refusals if item.reason == OTHER_CONTENT), "")
     if occupied:
         return (Difference(str(place), "content", why=occupied),), ()
@@ -165,6 +173,8 @@ def _content(
 
 def _unread(spec: ModelSpec, facts: Facts) -> Iterator[str]:
     """What the comparison leaves out because it could not be read."""
+    if isinstance(facts.service, dict) and facts.service["metadata"].get("deletionTimestamp"):
+        yield f"InferenceService {spec.name}: it is being deleted"
     if isinstance(facts.origin_runtime, Unknown):
         yield f"the runtime that {spec.name} is made from: {facts.origin_runtime.why}"
     volume = facts.claim.volume

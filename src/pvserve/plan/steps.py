@@ -40,7 +40,10 @@ class Assumed:
 
 @dataclass(frozen=True)
 class ApplyObject:
-    """Server-side apply `object` with field manager `pvserve`; `before` is the live object or None."""
+    """Server-side apply `object` with field manager `pvserve`; `before` is the live object or None.
+
+    `force` takes fields over that another manager owns; else they are a conflict.
+    """
 
     id: str
     title: str
@@ -49,6 +52,7 @@ class ApplyObject:
     changes: tuple[Change, ...] = ()
     why: str = ""
     rights: tuple[Right, ...] = ()
+    force: bool = False
 
 
 @dataclass(frozen=True)

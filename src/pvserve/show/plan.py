@@ -58,6 +58,8 @@ def _step_lines(step: Step, colour: bool) -> Iterator[str]:
         yield f"pod in image {clean(str(step.pod['spec']['containers'][0]['image']))}"
     if isinstance(step, SweepVolume):
         yield from (f"- {clean(item.title)}" for item in step.leftovers)
+    if isinstance(step, ApplyObject) and step.force:
+        yield "fields that somebody edited are taken over (--force-conflicts)"
     if isinstance(step, ApplyObject | PatchObject):
         yield from (change_line(change, colour) for change in step.changes)
 

@@ -17,7 +17,7 @@ from pvserve.apply.run import Applied
 from pvserve.errors import SERIOUS, Interrupted, PvserveError, Refused, Temporary, most_serious
 from pvserve.events import silent
 from pvserve.facts import ClaimFacts, Facts, KServeFacts, NamespaceFacts
-from pvserve.plan.ahead import same_deed
+from pvserve.plan.ahead import forced, same_deed
 from pvserve.plan.steps import SOME, ApplyObject, Plan, Refusal
 from pvserve.spec import ModelSpec
 
@@ -142,6 +142,13 @@ def test_a_refused_model_is_left_out_with_its_code(below: Below) -> None:
     results = carried_out(member("a", "one", plan=refused), member("b", "one"))
     assert (results["a"].exit_code, results["b"].exit_code) == (3, 0)
     assert below.planned_again == []
+
+
+def test_fields_are_taken_over_only_of_objects_that_are_there() -> None:
+    (made,) = written("a").steps
+    assert isinstance(made, ApplyObject)
+    plan = Plan("llm", "a", "c", "a", steps=(made, replace(made, before={"metadata": {}})))
+    assert [step.force for step in forced(plan).steps if isinstance(step, ApplyObject)] == [False, True]
 
 
 def test_a_plan_made_again_may_leave_out_what_is_done_meanwhile() -> None:

@@ -53,7 +53,7 @@ class Kept:
         self.broken: dict[str, PvserveError] = {}  # models that cannot be planned
         self.failing: dict[str, PvserveError] = {}  # models that cannot be carried out
 
-    def make(self, spec: ModelSpec, _cluster: Any, *, goals: frozenset[str] = GOALS, checksum: bool = False) -> Planned:
+    def make(self, spec: ModelSpec, _cluster: Any, *, goals: frozenset[str] = GOALS, **_given: bool) -> Planned:
         self.specs.append(spec)
         self.goals.append(goals)
         return Planned(replace(self.plan, service=spec.name), None)

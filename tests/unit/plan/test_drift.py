@@ -132,6 +132,23 @@ def test_what_could_not_be_read_is_never_called_the_same() -> None:
     assert [item.reason for item in unread.refusals] == ["Unreadable"]
 
 
+def test_a_service_that_is_being_deleted_is_not_called_the_same() -> None:
+    case, facts = done("ui-service-to-claim")
+    going = merged(facts.service, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    assert drift(case, replace(facts, service=going)).exit_code == 10
+
+
+def test_a_source_that_only_a_pod_can_list_is_unknown_and_a_claim_that_is_gone_is_missing() -> None:
+    case, facts = done("ui-service-to-claim")
+    case.listing = case.content = None
+    remote = {"model": "https://models.example/granite", "path": case.spec.destination}
+    found = drift(case, facts, **remote)
+    assert (found.differences, found.exit_code) == ((), 10)
+    gone = drift(case, replace(facts, claim=ClaimFacts(case.spec.claim.name, None)))
+    assert paths(gone)[f"claim {case.spec.claim.name}"] == ["missing"]
+    assert gone.refusals == ()
+
+
 def test_an_in_place_service_that_went_back_differs() -> None:
     case, facts = done("in-place-no-connection")
     assert isinstance(facts.service, dict)
