@@ -36,9 +36,9 @@ def killed(cluster: Cluster, pod: str, source: Path, via: Via, size: int) -> int
     return _child(cluster, pod, source, via, str(size))
 
 
-def peak(cluster: Cluster, pod: str, source: Path) -> int:
+def peak(cluster: Cluster, pod: str, source: Path, via: Via) -> int:
     """Load; the client's peak of resident memory in bytes."""
-    return _child(cluster, pod, source, "pod", "0")
+    return _child(cluster, pod, source, via, "0")
 
 
 def agent_memory(cluster: Cluster, pod: str, peaks: dict[str, int], over: threading.Event) -> None:
