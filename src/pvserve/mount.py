@@ -23,19 +23,29 @@ REMOVE_SECONDS = 60.0
 Say = Callable[[str], None]
 
 
+def _nothing_more(_pod: Object) -> None:
+    """Most pods need nothing while they start."""
+
+
 @contextlib.contextmanager
-def mounted(cluster: Cluster, pod: Object, say: Say) -> Iterator[Object]:
+def mounted(
+    cluster: Cluster, pod: Object, say: Say, meanwhile: Callable[[Object], None] = _nothing_more
+) -> Iterator[Object]:
     """Yields the running pod; removes it afterwards, whatever happened.
 
     `pod` names itself by generateName. One with the same labels that still runs is taken over (its client died);
-    one that ended is removed first.
+    one that ended is removed first. `meanwhile` gets the pod before it runs: what must be there by then, it makes.
     Raises Refused with the finding when it cannot start, TimedOut after START_SECONDS.
     """
     live = _found_again(cluster, pod) or cluster.create(pod)
     try:
+        meanwhile(live)
         yield _running(cluster, live, say)
-    finally:
-        _remove(cluster, live)
+    except BaseException:
+        with contextlib.suppress(Temporary):  # why the work failed says more; unheard, the pod ends by itself
+            _remove(cluster, live)
+        raise
+    _remove(cluster, live)
 
 
 def _found_again(cluster: Cluster, pod: Object) -> Object | None:

@@ -1,4 +1,4 @@
-"""What ends a load from outside while it runs: the user, a lost Lease, the end of the loader pod.
+"""What ends a load from outside while it runs: the user, the Lease, the end of the loader pod.
 
 Owns looking at these beside the transfer, and the error that says which it was. Must not know how bytes move.
 """
@@ -10,15 +10,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from pvserve.apply.lease import Held
+from pvserve.apply.lease import DURATION_SECONDS, Held
 from pvserve.cluster import Cluster
-from pvserve.errors import PvserveError, Temporary
+from pvserve.errors import Interrupted, PvserveError, Temporary
 from pvserve.facts import Object, name
 from pvserve.mount import why_ended
 
 LOOK_SECONDS = 0.2  # at the user's wish and the Lease
 POD_SECONDS = 2.0  # between two looks at the pod: an API request each
 POD_LOST = "LoaderPodLost"
+NOT_RENEWED = "LeaseNotRenewed"
 
 
 @dataclass
@@ -27,15 +28,18 @@ class Attended:
 
     held: Held
     place: str
+    cancel: threading.Event
     stop: threading.Event = field(default_factory=threading.Event)
     pod_end: str = ""
 
     def cause(self, error: PvserveError) -> PvserveError:
         """What really ended the load that broke off with `error`."""
+        if self.cancel.is_set() and isinstance(error, Interrupted):
+            return error
         if self.held.lost.is_set():
             return Temporary(
                 "LeaseLost",
-                f"the Lease of {self.place} was lost while writing: another writer may have it",
+                f"the Lease of {self.place} was lost while writing: another writer has it",
                 subject=self.place,
                 remedy=("run the same command again",),
             )
@@ -46,26 +50,35 @@ class Attended:
                 subject=self.place,
                 remedy=("run the same command again; it goes on where this one stopped",),
             )
+        if self.held.doubtful:
+            return Temporary(
+                NOT_RENEWED,
+                f"the API server has not answered for {DURATION_SECONDS} s, so another writer may take {self.place}",
+                subject=self.place,
+                remedy=("run the same command again; it goes on where this one stopped",),
+            )
         return error
 
 
 @contextlib.contextmanager
 def attending(cluster: Cluster, pod: Object, held: Held, place: str, cancel: threading.Event) -> Iterator[Attended]:
     """Looks at all three while the body runs."""
-    attended, over = Attended(held, place), threading.Event()
+    attended, over = Attended(held, place, cancel), threading.Event()
 
     def attend() -> None:
-        looks = 0
         while not over.wait(LOOK_SECONDS):
-            looks += 1
-            if looks % round(POD_SECONDS / LOOK_SECONDS) == 0:
-                with contextlib.suppress(PvserveError):  # an API server that is away says nothing about the pod
-                    attended.pod_end = why_ended(cluster, pod)
-            if cancel.is_set() or held.lost.is_set() or attended.pod_end:
+            if cancel.is_set() or held.lost.is_set() or held.doubtful or attended.pod_end:
                 attended.stop.set()
                 return
 
-    threading.Thread(target=attend, daemon=True, name=f"attending {name(pod)}").start()
+    def attend_pod() -> None:
+        """Apart from the others: an API server that is away keeps this one waiting."""
+        while not attended.pod_end and not over.wait(POD_SECONDS):
+            with contextlib.suppress(PvserveError):  # which says nothing about the pod
+                attended.pod_end = why_ended(cluster, pod)
+
+    for look in (attend, attend_pod):
+        threading.Thread(target=look, daemon=True, name=f"{look.__name__} {name(pod)}").start()
     try:
         yield attended
     finally:

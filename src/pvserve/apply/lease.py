@@ -17,29 +17,50 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pvserve.cluster import Cluster, Conflict
+from pvserve.cluster import Cluster, Conflict, NotFound
 from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
 from pvserve.facts import Object, annotations_of
 from pvserve.transfer.agent.place import FIRST_LEASE
 
 DURATION_SECONDS = 60
 RENEW_SECONDS = 15.0
+DOUBTFUL_SECONDS = 1.0  # between two tries, once it may have been taken
 WATCH_SLACK_SECONDS = 5.0
 API = "coordination.k8s.io/v1"
 JOB_HOLDER = "Job "  # before the name of a Job that holds the Lease: it lives as long as the Job does
 MACHINE = "pvserve.io/machine"  # annotation: host names and pids repeat, on laptops and in containers
 
 
+def elapsed() -> float:
+    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps where the system has one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 @dataclass
 class Held:
-    """The lease as it is held: `epoch` grows by one with every new holder; `lost` is set when it could not be kept."""
+    """The lease as it is held: `epoch` grows by one with every new holder; `lost` is set when another writer has it."""
 
     epoch: int
     lost: threading.Event
+    renewed: float = field(default_factory=elapsed)
+
+    @property
+    def doubtful(self) -> bool:
+        """Not renewed for as long as it lasts: another writer may take it, and until that is known nothing begins."""
+        return elapsed() - self.renewed > DURATION_SECONDS
+
+    def certain(self, cancel: threading.Event, seconds: float) -> bool:
+        """Waits until it was renewed or lost; False after so many seconds, or when `cancel` was set."""
+        deadline = elapsed() + seconds
+        while self.doubtful and not self.lost.is_set():
+            if elapsed() > deadline or cancel.wait(0.2):
+                return False
+        return True
 
 
 def lease_name(claim: str, path: str) -> str:
@@ -78,7 +99,7 @@ def writing(
     lease = _take(cluster, name, _Wish(claim, path, cancel, say))
     held = Held(FIRST_LEASE + int(lease["spec"]["leaseTransitions"]), threading.Event())
     stop = threading.Event()
-    renewing = threading.Thread(target=_renew, args=(cluster, lease, stop, held.lost), daemon=True)
+    renewing = threading.Thread(target=_renew, args=(cluster, lease, stop, held), daemon=True)
     renewing.start()
     try:
         yield held
@@ -224,22 +245,43 @@ def _dead_here(lease: Object, me: str) -> bool:
     return False
 
 
-def _renew(cluster: Cluster, lease: Object, stop: threading.Event, lost: threading.Event) -> None:
-    """Renews until stopped. Judged by this process's own clock only: a jumping wall clock steals nothing."""
-    name, version = str(lease["metadata"]["name"]), str(lease["metadata"]["resourceVersion"])
-    last = time.monotonic()
-    while not stop.wait(RENEW_SECONDS):
+def _renew(cluster: Cluster, lease: Object, stop: threading.Event, held: Held) -> None:
+    """Renews until stopped or lost. Judged by this process's own clock only: a jumping wall clock steals nothing.
+
+    A silence alone loses nothing: who takes the Lease meanwhile changes it, and that is seen once the server answers.
+    """
+    version = str(lease["metadata"]["resourceVersion"])
+    while not stop.wait(DOUBTFUL_SECONDS if held.doubtful else RENEW_SECONDS):
+        asked = elapsed()
         try:
-            body = {"spec": {"renewTime": _now()}}
-            renewed = cluster.patch(API, "Lease", name, cluster.namespace, body, resource_version=version)
-            version, last = str(renewed["metadata"]["resourceVersion"]), time.monotonic()
-        except Conflict:
-            lost.set()
+            try:
+                version = _renewed(cluster, lease, version)
+            except Conflict:
+                version = _renewed(cluster, lease, _ours(cluster, lease))
+        except (Conflict, NotFound):
+            held.lost.set()
             return
         except PvserveError:
-            if time.monotonic() - last > DURATION_SECONDS:
-                lost.set()
-                return
+            continue
+        held.renewed = asked
+
+
+def _renewed(cluster: Cluster, lease: Object, version: str) -> str:
+    """The Lease's new version. Raises Conflict where it was changed since `version`."""
+    body = {"spec": {"renewTime": _now()}}
+    name = str(lease["metadata"]["name"])
+    now = cluster.patch(API, "Lease", name, cluster.namespace, body, resource_version=version)
+    return str(now["metadata"]["resourceVersion"])
+
+
+def _ours(cluster: Cluster, lease: Object) -> str:
+    """The version of a Lease that is still ours: it was renewed, and the answer was lost. Raises Conflict otherwise."""
+    name = str(lease["metadata"]["name"])
+    now = cluster.get(API, "Lease", name, cluster.namespace)
+    same = [now["metadata"]["uid"], *(now["spec"].get(key) for key in ("holderIdentity", "leaseTransitions"))]
+    if same != [lease["metadata"]["uid"], *(lease["spec"].get(key) for key in ("holderIdentity", "leaseTransitions"))]:
+        raise Conflict("Changed", f"Lease {name} has another holder")
+    return str(now["metadata"]["resourceVersion"])
 
 
 def _give_back(cluster: Cluster, lease: Object) -> None:

@@ -10,20 +10,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pvserve.apply.attending import POD_LOST, attending
+from pvserve.apply.attending import NOT_RENEWED, POD_LOST, attending
 from pvserve.apply.lease import Held, writing
 from pvserve.apply.recording import record
 from pvserve.cluster import Cluster
+from pvserve.cluster.own import own_pod
 from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
 from pvserve.events import Listener, Note, StepState
-from pvserve.facts import name
+from pvserve.facts import Object, name
 from pvserve.model import Listing
 from pvserve.mount import mounted, why_ended
 from pvserve.plan.loader import SOURCE
+from pvserve.plan.loader_policy import loader_policy
 from pvserve.plan.steps import Load
 from pvserve.transfer import NOT_COPIED, Loaded, Reach, Target, Terms, copy, load
 
 PODS = 3  # loader pods that one load may use up
+SILENCE_SECONDS = 180.0  # of the API server, waited for while nobody can say whether the Lease is still ours
+BESIDE_ADDRESS = ("port-forward", "exec")  # channels that do not use the pod's address
 
 
 def run_load(
@@ -74,11 +78,30 @@ def _through_pods(cluster: Cluster, step: Load, listing: Listing | None, held: H
 
 
 def _through_pod(cluster: Cluster, step: Load, listing: Listing | None, held: Held, told: _Told) -> Loaded:
+    with mounted(cluster, step.pod, told.say, lambda pod: _shield(cluster, step, pod, told.listen)) as pod:
+        while True:
+            try:
+                return _once(cluster, step, listing, held, told, pod)
+            except Temporary as error:
+                if error.reason != NOT_RENEWED or told.cancel.is_set():
+                    raise
+                told.say(f"{error.message}: waiting for it")
+                if not held.certain(told.cancel, SILENCE_SECONDS):
+                    raise
+
+
+def _shield(cluster: Cluster, step: Load, pod: Object, listen: Listener) -> None:
+    """Keeps others away from the loader pod, where that is allowed; else says so, since key and token still do."""
+    by_address = step.via not in BESIDE_ADDRESS and not step.source_claim
+    try:
+        cluster.create(loader_policy(pod, own_pod(cluster), by_address=by_address))
+    except PvserveError as error:
+        listen(Note(f"no NetworkPolicy shields the loader pod, only its key and token: {error.message}"))
+
+
+def _once(cluster: Cluster, step: Load, listing: Listing | None, held: Held, told: _Told, pod: Object) -> Loaded:
     target = Target(step.path, step.claim)
-    with (
-        mounted(cluster, step.pod, told.say) as pod,
-        attending(cluster, pod, held, str(target), told.cancel) as attended,
-    ):
+    with attending(cluster, pod, held, str(target), told.cancel) as attended:
         try:
             container = str(pod["spec"]["containers"][0]["name"])
             reach = cluster.reach(name(pod), cluster.namespace, container)

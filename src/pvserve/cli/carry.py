@@ -27,6 +27,7 @@ from pvserve.plan.steps import Plan
 from pvserve.show.plan import plan_text
 from pvserve.show.proof import proof_text
 from pvserve.show.words import colours, size
+from pvserve.transfer import Loaded
 from pvserve.verify.endpoint import Request
 
 SAVED = ".json"
@@ -120,6 +121,8 @@ def outcome_forms(plan: Plan, outcome: models.Outcome) -> tuple[dict[str, Any], 
         loaded, uri = outcome.applied.loaded, f"pvc://{plan.claim}/{plan.path}"
         value |= {"uri": uri, "manifest": loaded.manifest_digest, "bytes": loaded.bytes}
         text = f"{uri}\n"
+        if isinstance(loaded, Loaded):
+            value |= {"sent": loaded.sent_bytes, "reused": loaded.reused_bytes}
         if isinstance(loaded, Fetched) and loaded.detached:
             value = {"done": list(outcome.applied.done), "uri": uri, "job": loaded.job, "detached": True}
             text = f"Job {loaded.job} fetches to {uri}\nnext: pvserve status {uri} --follow\n"

@@ -37,12 +37,12 @@ def _of_call(call: ast.Call, module: str, function: ast.FunctionDef) -> Iterator
     name = call.func.id if isinstance(call.func, ast.Name) else ""
     if name in WEIGHTS and module == "pvserve.model.weights":
         if not _keyword(call, "fatal"):
-            yield from ((reason, {3}) for reason in _words(call.args[WEIGHTS[name]], function))
+            yield from ((reason, {3}) for reason in _words(call.args[WEIGHTS[name]], function, module))
     elif name in REFUSALS:
         codes = {node.value for node in ast.walk(_keyword(call, "code") or ast.Constant(3)) if _is_code(node)}
-        yield from ((reason, codes or {3}) for reason in _words(call.args[0], function))
+        yield from ((reason, codes or {3}) for reason in _words(call.args[0], function, module))
     elif name and (kind := _error(module, name)) is not None and call.args:
-        yield from ((reason, {kind.exit_code}) for reason in _words(call.args[0], function))
+        yield from ((reason, {kind.exit_code}) for reason in _words(call.args[0], function, module))
 
 
 def _error(module: str, name: str) -> type[PvserveError] | None:
@@ -60,9 +60,11 @@ def _keyword(call: ast.Call, name: str) -> ast.expr | None:
     return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
 
 
-def _words(value: ast.expr, function: ast.FunctionDef) -> set[str]:
-    """The reasons that an expression can be: a constant, or what a name is set to in the same function."""
+def _words(value: ast.expr, function: ast.FunctionDef, module: str) -> set[str]:
+    """The reasons that an expression can be: a constant, or what a name is set to in the same function or module."""
     if isinstance(value, ast.Name):
+        if isinstance(constant := getattr(import_module(module), value.id, None), str):
+            return _constants(ast.Constant(constant))
         sources = [
             node.value
             for node in ast.walk(function)
