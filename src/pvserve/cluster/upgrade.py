@@ -5,6 +5,7 @@ Owns the upgrade request and what a refusal means. Must not know what is said ov
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from pvserve.cluster.transport import CONNECT_SECONDS, USER_AGENT, Transport, un
 from pvserve.errors import Refused
 
 SWITCHING = 101
+# The library's own logger writes every header at level DEBUG, and with them the token of whoever is logged in.
+SILENT = logging.Logger("pvserve.websocket", logging.CRITICAL + 1)
 
 
 def upgrade(transport: Transport, request: Request, subprotocols: Sequence[str], timeout: float) -> Duplex:
@@ -51,7 +54,8 @@ def _try(login: Login, request: Request, subprotocols: Sequence[str], timeout: f
     from websockets.uri import parse_uri
 
     address = url(login.server, request).replace("http", "ws", 1)
-    protocol = ClientProtocol(parse_uri(address), subprotocols=[Subprotocol(s) for s in subprotocols], max_size=None)
+    wanted = [Subprotocol(name) for name in subprotocols]
+    protocol = ClientProtocol(parse_uri(address), subprotocols=wanted, max_size=None, logger=SILENT)
     asking = protocol.connect()
     asking.headers.update({"User-Agent": USER_AGENT, **login.headers})
     duplex = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -112,3 +113,17 @@ def test_a_login_does_not_show_its_headers() -> None:
     from pvserve.cluster.login import Login
 
     assert CANARY not in repr(Login("https://api", "llm", {"Authorization": f"Bearer {CANARY}"}, None))
+
+
+def test_no_token_is_logged_at_any_level(
+    serve: Callable[..., Server], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A notebook may well log all that libraries have to say."""
+    server = serve(lambda _: status(403, "no", "Forbidden"))
+    with caplog.at_level(logging.DEBUG):
+        cluster = Cluster.connect(kubeconfig=str(broken(tmp_path, server=server.url)))
+        for ask in (cluster.version, lambda: cluster.exec("pod", "llm", "main", ["true"])):
+            with pytest.raises(PvserveError):
+                ask()
+    assert caplog.text, "nothing at all was logged"
+    assert CANARY not in caplog.text
