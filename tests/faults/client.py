@@ -14,16 +14,17 @@ import struct
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pvserve.errors import PvserveError
 from pvserve.model import DigestCache, listing
-from pvserve.transfer import Target, load
+from pvserve.transfer import Target, channels, load
 from pvserve.transfer.agent import frames
 from pvserve.transfer.progress import Progress
-from pvserve.transfer.tls import new_secret
+from pvserve.transfer.tls import Secret, new_secret
 from tests.unit.transfer.pod import LocalPod
 
 COUNTS = struct.Struct("qqqq")  # frames, bytes of contents sent, bytes acknowledged, phase
@@ -40,6 +41,7 @@ class Job:
     report: str
     counts: str
     cache: str
+    secrets: str
     python: str
     env: dict[str, str]
     via: str = "exec"
@@ -78,6 +80,7 @@ class _Watch:
         self.numbers = [0, 0, 0]
         self.strike = job.strike
         self.pace = job.pace
+        self.began = self.published = 0.0  # the last session, on the clock that all processes share
         self._patch()
 
     def add(self, place: int, value: int, absolute: bool = False) -> None:
@@ -101,6 +104,8 @@ class _Watch:
 
         def counted_send(wire, buffer, size, kind, number=0, offset=0):
             self.add(0, 1)
+            if kind == frames.FINISH:
+                self.published = time.monotonic()
             send(wire, buffer, size, kind, number, offset)
             if kind in (frames.DATA, frames.PACK):
                 if self.pace:
@@ -109,6 +114,8 @@ class _Watch:
 
         def counted_receive(wire, *limit):
             frame = receive(wire, *limit)
+            if frame.kind == frames.STATE:
+                self.began = time.monotonic()
             self.add(0, 1)
             return frame
 
@@ -136,12 +143,24 @@ def pod_of(job: Job) -> LocalPod:
     return LocalPod(lacks=lacks, python=job.python, env=job.env, address=address, **through)
 
 
+def _kept_secret(job: Job) -> Callable[[], Secret]:
+    """Makes secrets as ever, and lets the test know what must be nowhere to be seen."""
+
+    def kept() -> Secret:
+        made = new_secret()
+        with open(job.secrets, "a") as file:
+            file.write("\n".join([made.token, *made.key.splitlines()[1:-1]]) + "\n")
+        return made
+
+    return kept
+
+
 def main(job: Job) -> None:
     """Load, and say what became of it."""
     cancel = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: cancel.set())
-    new_secret  # noqa: B018 - imported before the fork, since it is slow
-    _Watch(job)
+    channels.new_secret = _kept_secret(job)
+    watch = _Watch(job)
     waits: list[str] = []
 
     def listen(event: Any) -> None:
@@ -169,6 +188,7 @@ def main(job: Job) -> None:
     except BaseException:  # noqa: BLE001 - a traceback at the user is a violation too
         said = {"code": 1, "reason": "Traceback", "message": traceback.format_exc()[-1500:]}
     said |= {"seconds": time.monotonic() - began, "waits": waits[-20:]}
+    said |= {"began": watch.began, "published": watch.published}
     temporary = job.report + ".new"
     Path(temporary).write_text(json.dumps(said))
     os.rename(temporary, job.report)

@@ -5,11 +5,13 @@ Shares no code with pvserve, so that a mistake there cannot hide itself. Gives v
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -178,6 +180,20 @@ def _replaced(where: Path) -> list[str]:
 
 
 _LAYOUT = {"models": _models, "partial": _partials, "replaced": _replaced}
+
+
+def secrets_seen(secrets: Path, claim: Path, said: Iterable[Path]) -> list[str]:
+    """I6: none of the lines of `secrets` is in what pvserve wrote beside the models, in what was said, in arguments."""
+    needles = [line for line in secrets.read_bytes().split(b"\n") if len(line) > 20] if secrets.exists() else []
+    if not needles:
+        return []
+    own = [Path(here, name) for here, _, names in os.walk(claim / ".pvserve") if "/files" not in here for name in names]
+    wrong = []
+    for path in [*own, *said, *Path("/proc").glob("[0-9]*/cmdline")]:
+        with contextlib.suppress(OSError):  # a process that has ended, or a volume that is cut off
+            text = path.read_bytes()
+            wrong += [f"I6 a secret of a transfer is in {path}" for needle in needles if needle in text]
+    return wrong
 
 
 def settled(claim: Path, path: str) -> list[str]:

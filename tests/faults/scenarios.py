@@ -183,18 +183,35 @@ def race(home: Path, seed: int, files: int | None = None) -> Outcome:
             last = running[-1].ended()
         for pid in stopped:
             _continue(pid)
-        ended = [last, *(one.ended() for one in running[:-1])]
+        ended = [*(one.ended() for one in running[:-1]), last]
         out.note += f", ended {[one.code for one in ended]}"
         # One that was stopped before it touched the volume may come last: only its Lease, which is not here, stops it.
-        done = [(one, source) for one, source in zip([*ended[1:], last], sources, strict=True) if not one.code]
-        checks = [trial.check_done(one, source) for one, source in done]
+        writers = list(zip(ended, sources, strict=True))
+        checks = [trial.check_done(one, source) for one, source in writers if not one.code]
         if last.code not in (0, 7) or [] not in checks:
             out.wrong += trial.check_done(last, sources[-1])
+        out.wrong += _out_of_order(trial, writers)
         # 5: overtaken; 7: its agent was stopped for longer than an answer is waited for.
         out.wrong += [f"I3 a writer ended with {one.code} {one.said}" for one in ended if one.code not in (0, 5, 7)]
         return out
     finally:
         trial.clear()
+
+
+def _out_of_order(trial: Trial, writers: list[tuple[Ran, Path]]) -> list[str]:
+    """I2: what is at the path is no earlier writer's that was at work when a later one began to publish.
+
+    `writers` by epoch. One whose transfer was there before the later one published is overtaken by it, whatever either
+    of them does afterwards; so is one that comes while the later one's is there.
+    """
+    there = reader.read(trial.claim, trial.path).files
+    digests = [reader.digests(source) for _, source in writers]
+    last = max((epoch for epoch, found in enumerate(digests) if found == there), default=len(writers))
+    return [
+        f"I2 writer {last + 1} came last, though writer {epoch + 1} published after it had begun"
+        for epoch, (later, _) in enumerate(writers)
+        if epoch > last and not later.code and writers[last][0].said["began"] < later.said["published"]
+    ]
 
 
 def _stop(trial: Trial, pid: int) -> list[int]:

@@ -110,6 +110,7 @@ class Trial:
         self.plan = home / "fault.json"
         self.log = home / "calls.log"
         self.python = home / "python3"
+        self.secrets = home / "secrets"
         self._runs = 0
         real = os.path.realpath(sys.executable)
         failing = Path(__file__).with_name("failing.py")
@@ -149,6 +150,7 @@ class Trial:
             str(self.home / f"report-{self._runs}.json"),
             str(self.home / f"counts-{self._runs}"),
             str(self.home / f"digests-{more.pop('machine', 0)}"),
+            str(self.secrets),
             str(self.python),
             env,
         )
@@ -209,9 +211,10 @@ class Trial:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def check(self, allowed: dict[str, dict[str, str] | None], tenants: tuple[str, ...] = ()) -> list[str]:
-        """Violations of I1, I2 and I4, where the path may hold what one of `allowed` (by name) holds."""
+        """Violations of I1, I2, I4 and I6, where the path may hold what one of `allowed` (by name) holds."""
         seen = reader.read(self.claim, self.path)
         wrong = [*seen.wrong, *reader.left_behind(self.claim, self.path, tenants=tenants)]
+        wrong += reader.secrets_seen(self.secrets, self.claim, self.home.glob("report-*.json"))
         if seen.files not in allowed.values():
             wrong.append(f"I2 the path holds neither of {sorted(allowed)}")
         return wrong

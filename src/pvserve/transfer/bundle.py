@@ -10,7 +10,7 @@ from importlib import resources
 
 # In the order of their imports.
 MODULES = (
-    "frames", "volume", "expected", "place", "stamps", "reuse", "receiver", "publish", "source", "copier",
+    "frames", "volume", "journal", "expected", "place", "stamps", "reuse", "receiver", "publish", "source", "copier",
     "survey", "questions", "remove", "leftovers", "tidy", "session", "serve", "greeting", "listen",
 )  # fmt: skip
 NAME = "pvserve-agent"

@@ -13,7 +13,8 @@ from pvserve.events import Transfer
 from pvserve.model import DigestCache, Listing, listing
 from pvserve.transfer import Target, engine, inspect, load
 from pvserve.transfer.agent.expected import Expected
-from pvserve.transfer.agent.place import Overtaken, Partial, Place, journal_lines
+from pvserve.transfer.agent.journal import journal_lines
+from pvserve.transfer.agent.place import Overtaken, Partial, Place
 from pvserve.transfer.agent.publish import publish
 from pvserve.transfer.agent.receiver import UNFLUSHED
 from pvserve.transfer.ask import key_of, transfer_of

@@ -12,7 +12,8 @@ import stat
 import time
 from typing import Any
 
-from .place import CURRENT, JOURNAL, META, Place
+from .journal import JOURNAL
+from .place import CURRENT, META, Place
 from .remove import count, path_of
 from .volume import look, open_directory, remove_tree
 

@@ -11,12 +11,10 @@ import hashlib
 import json
 import os
 import stat
-import zlib
-from typing import Any, Iterable
+from typing import Any
 
+from .journal import Journal
 from .volume import (
-    FILE_MODE,
-    PLAIN,
     Unsafe,
     components,
     look,
@@ -24,15 +22,15 @@ from .volume import (
     read_small,
     remove_tree,
     walk,
-    write_all,
     write_temporary,
 )
 
 META = ".pvserve"
-JOURNAL, FILES = "journal", "files"
+FILES = "files"
 CURRENT, PUBLISHING, PATH = "current", "publishing", "path"
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 MARKER_LIMIT = 1 << 16
+TRIES = 10
 FIRST_LEASE = 10**9  # epochs from here on are of Lease holders, lower ones of load steps without a client
 
 
@@ -123,9 +121,31 @@ class Partial:
         self.shelf = open_directory(place.root, place.below("partial"), make=True)
         self.transfer = transfer
         self.epoch = f"{epoch:012d}"
-        self.taken_over = self._take_all_over()  # from a writer that may still be at work
-        self.directory = open_directory(self.shelf, self.path, make=True)
-        self._take_all_over()  # again: of two writers that come at once, one sees what the other has made
+        try:
+            self.taken_over = self._take_all_over()  # from a writer that may still be at work
+            self.directory = self._made()
+            self._take_all_over()  # again: of two writers that come at once, one sees what the other has made
+        except Overtaken:
+            self._withdraw()
+            raise
+
+    def _made(self) -> int:
+        """Our directory; again where another writer, who tidies up, removes the one above it just then."""
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):
+                return open_directory(self.shelf, self.path, make=True)
+        return open_directory(self.shelf, self.path, make=True)
+
+    def _withdraw(self) -> None:
+        """Leave nothing of ours beside a later writer, who may have tidied up already."""
+        with contextlib.suppress(OSError):
+            home = open_directory(self.shelf, self.transfer)
+            try:
+                if look(home, self.epoch):
+                    self._put_out(home, self.epoch)
+            finally:
+                os.close(home)
+            os.rmdir(self.transfer, dir_fd=self.shelf)
 
     def open(self) -> None:
         """Make files and journal ready; only after `recover`, which finds in FILES what a publisher left there."""
@@ -240,51 +260,6 @@ class Partial:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):  # a later writer's
                     raise
         os.fsync(self.shelf)
-
-
-class Journal:
-    """What is durable, one line each with a crc32 behind it; docs/on-volume-format.md.
-
-    `f INODE` the files directory all else speaks of; `d NUMBER FIRST COUNT` cells; `v NUMBER SIZE INODE SHA256 NAME`
-    a verified file, its name as JSON; `x NUMBER` forget the file. A line is written only after the fsync that it
-    speaks of, so a lost line costs a resend and nothing else.
-    """
-
-    def __init__(self, directory: int, files: int) -> None:
-        self._handle = os.open(JOURNAL, os.O_RDWR | os.O_CREAT | PLAIN, FILE_MODE, dir_fd=directory)
-        self.lines, self._end = journal_lines(self._handle)
-        head = ["f", str(os.fstat(files).st_ino)]
-        if self.lines[:1] != [head]:  # of another directory, as after a publish that was stopped: believe nothing
-            self.lines, self._end = [], 0
-        os.ftruncate(self._handle, self._end)
-        if not self.lines:
-            self.write([" ".join(head)])
-
-    def write(self, lines: Iterable[str]) -> None:
-        """Append durably. One thread at a time."""
-        texts = [line.encode("ascii") for line in lines]
-        block = b"".join(b"%s %08x\n" % (text, zlib.crc32(text)) for text in texts)
-        write_all(self._handle, block, self._end)
-        os.fdatasync(self._handle)
-        self._end += len(block)
-
-
-def journal_lines(handle: int) -> tuple[list[list[str]], int]:
-    """The fields of the lines up to the first torn one, and where that begins."""
-    found: list[list[str]] = []
-    end, rest = 0, b""
-    while True:
-        block = os.pread(handle, 1 << 20, end + len(rest))
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        for line in lines:
-            text, _, check = line.rpartition(b" ")
-            if check != b"%08x" % zlib.crc32(text):
-                return found, end
-            end += len(line) + 1
-            found.append(text.decode("ascii").split(" ", 5))
-        if not block:
-            return found, end
 
 
 def space(root: int) -> dict[str, int]:

@@ -17,7 +17,8 @@ from typing import Iterable, Iterator
 
 from .expected import Expected
 from .frames import CELL
-from .place import CURRENT, FILES, JOURNAL, PATH, SUMS, Partial, Place, journal_lines
+from .journal import JOURNAL, journal_lines
+from .place import CURRENT, FILES, PATH, SUMS, Partial, Place
 from .volume import PLAIN, Unsafe, open_directory, read_small
 
 FICLONE = 0x40049409  # ioctl_ficlone(2)

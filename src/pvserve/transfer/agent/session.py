@@ -117,9 +117,18 @@ class Session:
     def fail(self, error: BaseException) -> None:
         """Tell the client why this session cannot go on."""
         with contextlib.suppress(Broken, OSError):
-            told = describe(error, self._place)
+            told = describe(self._cause(error), self._place)
             told["disturbed"] = self._partial is not None and self._partial.taken_over
             self._wire.send_json(FAIL, told)
+
+    def _cause(self, error: BaseException) -> BaseException:
+        """Whatever goes wrong with files that a later writer has taken over, that is why."""
+        try:
+            if self._partial is not None:
+                self._partial.check_ours()
+        except (Overtaken, OSError) as why:
+            return why if isinstance(why, Overtaken) else error
+        return error
 
     def _take(self, frame: Frame, tree: Tree) -> None:
         assert self.receiver is not None
