@@ -36,14 +36,18 @@ class Account:
         """As RBAC names it."""
         return f"system:serviceaccount:{self._namespace}:{self.name}"
 
-    def token(self, seconds: int = 3600) -> str:
-        """A new token; the API server makes none that lasts less than ten minutes."""
+    def token(self, seconds: int = 3600, bound_to: str = "") -> str:
+        """A new token; the API server makes none that lasts less than ten minutes.
+
+        With `bound_to` it ends with the Secret of this name, which is made for it and is empty.
+        """
         path = f"/api/v1/namespaces/{self._namespace}/serviceaccounts/{self.name}/token"
-        request = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"expirationSeconds": seconds},
-        }
+        spec: dict[str, Any] = {"expirationSeconds": seconds}
+        if bound_to:
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {**self._metadata(), "name": bound_to}}
+            uid = self._cluster.create(secret)["metadata"]["uid"]
+            spec["boundObjectRef"] = {"apiVersion": "v1", "kind": "Secret", "name": bound_to, "uid": uid}
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         answer = self._cluster.raw("POST", path, json.dumps(request).encode(), {"Content-Type": "application/json"})
         return str(answer.json()["status"]["token"])
 

@@ -94,7 +94,8 @@ def _shield(cluster: Cluster, step: Load, pod: Object, listen: Listener) -> None
     """Keeps others away from the loader pod, where that is allowed; else says so, since key and token still do."""
     by_address = step.via not in BESIDE_ADDRESS and not step.source_claim
     try:
-        cluster.create(loader_policy(pod, own_pod(cluster), by_address=by_address))
+        sender = own_pod(cluster) if step.via != "proxy" else None  # there the API server dials the pod
+        cluster.create(loader_policy(pod, sender, by_address=by_address))
     except PvserveError as error:
         listen(Note(f"no NetworkPolicy shields the loader pod, only its key and token: {error.message}"))
 

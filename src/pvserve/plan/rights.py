@@ -68,7 +68,6 @@ NEEDS: tuple[Need, ...] = (
          "bytes go by port-forward, slower"),
     Need("load", "", "pods/portforward", _EXEC, "a channel through API server and kubelet",
          "without pods/proxy too, bytes go through exec, slower still"),
-    Need("load", "", "pods/portforward", _EXEC, "a faster channel", "bytes go through exec, slower"),
     Need("load", "networking.k8s.io", "networkpolicies", ("create",), "keeps all but the sender off the loader pod",
          "only its key and token do"),
     Need("load", "", "events", ("list",), "why a pod does not start", "a pod that does not start is not explained"),
