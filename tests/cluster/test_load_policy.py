@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pvserve.api import models
-from pvserve.cluster import Cluster, own
+from pvserve.cluster import Cluster, own_pod
 from pvserve.events import Event, Transfer
 from pvserve.facts import Object
 from pvserve.plan.rights import required
@@ -97,20 +97,16 @@ def notebook(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     labels = {"notebook-name": "nb", "app": "nb"}
     make(cluster, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nb-0", "labels": labels}, "spec": spec})
     until("the pod has an address", lambda: cluster.get("v1", "Pod", "nb-0", cluster.namespace)["status"].get("podIP"))
+    pod = cluster.get("v1", "Pod", "nb-0", cluster.namespace)
     (tmp_path / "namespace").write_text(cluster.namespace)
-    monkeypatch.setattr(own, "SERVICE_ACCOUNT", tmp_path)
-    monkeypatch.setattr(own.socket, "gethostname", lambda: "nb-0")
-    return cluster.get("v1", "Pod", "nb-0", cluster.namespace)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "a pod has it")
+    monkeypatch.setattr(own_pod, "SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setattr(own_pod.socket, "gethostname", lambda: "nb-0")
+    monkeypatch.setattr(own_pod, "_mounts", lambda: own_pod.Mounts(pod["metadata"]["uid"], ()))
+    return pod
 
 
-def test_a_pod_of_our_name_with_another_address_is_not_ours(cluster: Cluster, notebook: Object) -> None:
-    assert own.own_pod(cluster) is None
-
-
-def test_from_a_pod_that_pod_is_admitted(
-    cluster: Cluster, notebook: Object, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(own, "_own_addresses", lambda: {notebook["status"]["podIP"]})
+def test_from_a_pod_that_pod_is_admitted(cluster: Cluster, notebook: Object, source: Path) -> None:
     seen: list[Object] = []
 
     def look(event: Event) -> None:

@@ -14,10 +14,10 @@ from pvserve.apply.attending import NOT_RENEWED, POD_LOST, attending
 from pvserve.apply.lease import Held, writing
 from pvserve.apply.recording import record
 from pvserve.cluster import Cluster
-from pvserve.cluster.own import own_pod
+from pvserve.cluster.own_pod import own_pod
 from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
 from pvserve.events import Listener, Note, StepState
-from pvserve.facts import Object, name
+from pvserve.facts import Object, Unknown, name
 from pvserve.model import Listing
 from pvserve.mount import mounted, why_ended
 from pvserve.plan.loader import SOURCE
@@ -78,7 +78,10 @@ def _through_pods(cluster: Cluster, step: Load, listing: Listing | None, held: H
 
 
 def _through_pod(cluster: Cluster, step: Load, listing: Listing | None, held: Held, told: _Told) -> Loaded:
-    with mounted(cluster, step.pod, told.say, lambda pod: _shield(cluster, step, pod, told.listen)) as pod:
+    def shield(pod: Object) -> None:
+        _shield(cluster, step, pod, told.listen, pure_copy=listing is None)
+
+    with mounted(cluster, step.pod, told.say, shield) as pod:
         while True:
             try:
                 return _once(cluster, step, listing, held, told, pod)
@@ -90,12 +93,13 @@ def _through_pod(cluster: Cluster, step: Load, listing: Listing | None, held: He
                     raise
 
 
-def _shield(cluster: Cluster, step: Load, pod: Object, listen: Listener) -> None:
+def _shield(cluster: Cluster, step: Load, pod: Object, listen: Listener, *, pure_copy: bool) -> None:
     """Keeps others away from the loader pod, where that is allowed; else says so, since key and token still do."""
-    by_address = step.via not in BESIDE_ADDRESS and not step.source_claim
+    by_address = step.via not in BESIDE_ADDRESS and not pure_copy
     try:
-        sender = own_pod(cluster) if step.via != "proxy" else None  # there the API server dials the pod
-        cluster.create(loader_policy(pod, sender, by_address=by_address))
+        sender = own_pod(cluster) if by_address and step.via != "proxy" else None  # there the API server dials the pod
+        policy = loader_policy(pod, None if isinstance(sender, Unknown) else sender, by_address=by_address)
+        cluster.create(policy)
     except PvserveError as error:
         listen(Note(f"no NetworkPolicy shields the loader pod, only its key and token: {error.message}"))
 

@@ -7,6 +7,7 @@ Source: https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-mach
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +27,9 @@ V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"  # v4 (before Kubernetes 1.30)
 FRAME = 1 << 17
 OPEN_SECONDS = 30.0
 NOT_STARTED = 127  # what a shell returns for a program that it cannot start
+# The API server did not reach the kubelet, which may be starting (client-go transport/spdy/spdy.go Negotiate, and
+# apiserver/pkg/util/proxy/dial.go): it says nothing of the command.
+_UNREACHED = re.compile(r"(Internal error occurred: )?error (sending request|dialing backend): ")
 
 
 def exec_request(pod: str, namespace: str, container: str, argv: Sequence[str], *, stdin: bool = True) -> Request:
@@ -129,7 +133,7 @@ def ending(data: bytes) -> tuple[int | None, str]:
     for cause in (status.get("details") or {}).get("causes") or ():
         if cause.get("reason") == "ExitCode" and str(cause.get("message", "")).isdigit():
             return int(cause["message"]), ""
-    return NOT_STARTED, message
+    return None if _UNREACHED.match(message) else NOT_STARTED, message
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Where a directory lies that is on a claim of the very pod which this runs in.
+"""The very pod which this runs in, and where a directory lies that is on one of its claims.
 
 Owns recognising that pod and its mounts. Must not decide what is made of it.
 """
@@ -36,18 +36,36 @@ class Mounts(NamedTuple):
         return next((point for point in self.points if point != directory and _inside(directory, point)), "")
 
 
+def own_pod(cluster: Cluster) -> Object | Unknown | None:
+    """The pod; None outside of pods, Unknown where it could not be found in this cluster."""
+    return _pod(cluster, _mounts()) if _in_a_pod() else None
+
+
 def own_place(cluster: Cluster, directory: Path) -> OwnPlace | Unknown | None:
     """Where `directory`, without links, lies on a claim; None outside of pods, and for what is on no claim.
 
-    The pod is found by host name and proven by its uid, so that a pod of the same name on another cluster is not taken
-    for it. Unknown says why a directory in a pod could not be placed.
+    Unknown says why a directory in a pod could not be placed.
     """
-    if "KUBERNETES_SERVICE_HOST" not in os.environ:
+    if not _in_a_pod():
         return None
-    mounts = mounts_of(MOUNTS.read_text("utf-8", "surrogateescape")) if MOUNTS.is_file() else Mounts("", ())
+    mounts = _mounts()
     point = mounts.above(str(directory))
     if point == "/":
         return None
+    pod = _pod(cluster, mounts)
+    return pod if isinstance(pod, Unknown) else place_in(pod, mounts, point, str(directory))
+
+
+def _in_a_pod() -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def _mounts() -> Mounts:
+    return mounts_of(MOUNTS.read_text("utf-8", "surrogateescape")) if MOUNTS.is_file() else Mounts("", ())
+
+
+def _pod(cluster: Cluster, mounts: Mounts) -> Object | Unknown:
+    """Found by host name and proven by its uid, so that one of the same name on another cluster is not taken for it."""
     account = SERVICE_ACCOUNT / "namespace"
     where = account.read_text().strip() if account.is_file() else cluster.namespace
     pod = cluster.find("v1", "Pod", socket.gethostname(), where)
@@ -55,7 +73,7 @@ def own_place(cluster: Cluster, directory: Path) -> OwnPlace | Unknown | None:
         return Unknown(f"the pod that this runs in cannot be read: {pod.why}", pod.cause)
     if pod is None or not mounts.uid or pod["metadata"]["uid"] != mounts.uid:
         return Unknown(f"the pod that this runs in is not found in namespace {where} of this cluster")
-    return place_in(pod, mounts, point, str(directory))
+    return pod
 
 
 def place_in(pod: Object, mounts: Mounts, point: str, directory: str) -> OwnPlace | Unknown | None:

@@ -171,6 +171,13 @@ def test_an_end_without_a_status_is_unknown_and_never_success(start: Start, comm
     assert (result.out, result.returncode) == (b"half of it", None)
 
 
+# Recorded while a kubelet was started again.
+UNREACHED = (
+    'Internal error occurred: error sending request: Post "https://10.244.0.1:10250/exec/llm/loader/main?command=cat": '
+    "dial tcp 10.244.0.1:10250: connect: connection refused"
+)
+
+
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [
@@ -186,9 +193,10 @@ def test_an_end_without_a_status_is_unknown_and_never_success(start: Start, comm
             "",
         ),
         ({"status": "Failure", "message": 'exec: "vim": not found'}, NOT_STARTED, 'exec: "vim": not found'),
+        ({"status": "Failure", "message": UNREACHED}, None, UNREACHED),
     ],
 )
-def test_how_a_command_ended(status: dict[str, Any], code: int, words: str) -> None:
+def test_how_a_command_ended(status: dict[str, Any], code: int | None, words: str) -> None:
     assert ending(json.dumps(status).encode()) == (code, words)
 
 

@@ -35,8 +35,11 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=6,
 )
-HONEST = st.tuples(NAMES, st.integers(0, 9), *[st.integers(0, 9)] * 3, st.booleans(), NAMES, st.just("")).map(list)
-ROW = HONEST | st.lists(ANYTHING, max_size=9)
+STAMPS = st.sampled_from(["", "0" * 64, NASTY])
+HONEST = st.tuples(NAMES, st.integers(0, 9), *[st.integers(0, 9)] * 3, st.booleans(), NAMES, st.just(""), STAMPS).map(
+    list
+)
+ROW = HONEST | st.lists(ANYTHING, max_size=10)
 
 
 def heard(*frames: bytes) -> Wire:
@@ -92,8 +95,9 @@ def cleanly(work: Callable[[], T]) -> T | None:
 @given(rows=st.lists(ROW, max_size=5), ended=st.booleans())
 def test_no_name_of_a_listing_leads_elsewhere(rows: list[Any], ended: bool) -> None:
     said = [told(SEEN, rows), frame(LISTED) if ended else b""]
-    listing = cleanly(lambda: claim_source.list_source(heard(*said), SOURCE, (), ()))
-    for found in listing.entries if listing else ():
+    source = cleanly(lambda: claim_source.list_source(heard(*said), SOURCE, (), ()))
+    assert source is None or all(stamp in ("", "0" * 64) for stamp in source.stamped)
+    for found in source.listing.entries if source else ():
         assert not found.path.startswith("/")
         assert not {"", ".", ".."} & set(found.path.split("/"))
         assert "\0" not in found.path
@@ -145,7 +149,7 @@ def test_whatever_is_said_of_a_path_what_is_shown_of_it_is_clean(rows: list[Any]
 
 def test_a_list_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim_source, "ROWS_LIMIT", 10_000)
-    wire, read = endless(told(SEEN, [["a", 1, 0, 0, 0, False, "/source/a", ""]] * 2000))
+    wire, read = endless(told(SEEN, [["a", 1, 0, 0, 0, False, "/source/a", "", ""]] * 2000))
     with pytest.raises(Broken, match="endless"):
         claim_source.list_source(wire, SOURCE, (), ())
     assert read[0] < 2 << 20
@@ -165,6 +169,6 @@ def test_nesting_without_end_is_an_error(deep: bytes) -> None:
 
 
 def test_numbers_that_no_float_holds_are_an_error() -> None:
-    rows = json.dumps([["a", 1, 0, 0, 0, False, "/source/a", ""]]).replace("1,", "1" * 5000 + ",", 1).encode()
+    rows = json.dumps([["a", 1, 0, 0, 0, False, "/source/a", "", ""]]).replace("1,", "1" * 5000 + ",", 1).encode()
     with pytest.raises(Broken):
         claim_source.list_source(heard(frame(SEEN, rows)), SOURCE, (), ())
