@@ -26,6 +26,7 @@ NORMAL = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "UID"),
     (re.compile(r"(-predictor)-[0-9a-f]{6,10}-[a-z0-9]{5}\b"), r"\1-POD"),
     (re.compile(r"\b[0-9a-f]{12}$", re.MULTILINE), "DIGEST"),
+    (re.compile(r"\bpvserve-load-[0-9a-f]{12}\b"), "pvserve-load-DIGEST"),
     (re.compile(r"(\dGi +)(-|[\d.]+ [KMG]iB)(  )"), r"\1FREE\3"),
     # A copy of the class may be there from another namespace's run: with it the steps have other numbers.
     (re.compile(r"^(\d+\. )?copy class .*\n(   .*\n)*", re.MULTILINE), ""),

@@ -25,7 +25,7 @@ from .ui_service import gguf, leaving_nothing, make, runtime, service
 pytestmark = pytest.mark.cluster
 TUTORIALS = ROOT / "docs" / "tutorials"
 GOLDEN = ROOT / "tests" / "golden" / "pages"
-CONSOLE = ("platform-engineer", "gitops", "air-gapped")
+CONSOLE = ("platform-engineer", "gitops", "air-gapped", "pipelines")
 STOPPED = {"serving.kserve.io/stop": "true"}  # the service to start from needs no pod
 SHARED, DEFAULT = "nfs-rwx", "gp3-csi"  # classes of the examples, and of the cluster that the goldens are of
 

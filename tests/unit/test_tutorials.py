@@ -5,7 +5,7 @@ import json
 from tests.cluster.pages import ROOT, cells, commands, lacking
 
 TUTORIALS = ROOT / "docs" / "tutorials"
-CONSOLE = ("platform-engineer", "gitops", "air-gapped")
+CONSOLE = ("platform-engineer", "gitops", "air-gapped", "pipelines")
 
 
 def test_every_example_has_a_page_that_is_run() -> None:
