@@ -17,6 +17,7 @@ class PodProxy:
         self._answer = answer
         self.requests: list[bytes] = []
         self.passed = bytearray()  # what went to the pod, as the API server sees it
+        self.cut_at: int | None = None  # after so many bytes one connection is cut, once
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"https://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -61,6 +62,9 @@ class PodProxy:
                 idle = False
                 if source is client:
                     self.passed += data
+                    if self.cut_at is not None and len(self.passed) > self.cut_at:
+                        self.cut_at = None
+                        return
                 view = memoryview(data)
                 while view:
                     with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):

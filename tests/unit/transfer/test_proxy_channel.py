@@ -27,9 +27,23 @@ from pvserve.transfer.inner import Inner
 from pvserve.transfer.tls import new_secret
 
 from .apiserver import PodProxy
+from .conftest import MIB
 from .pod import LocalPod, contents
 
 Start = Callable[..., PodProxy]
+
+
+def test_a_connection_that_the_api_server_cuts_is_made_again(
+    start: Start, reach: Callable[[PodProxy], Proxied], source: Path, claim: Path, cache: DigestCache
+) -> None:
+    server = start()
+    server.cut_at = 2 * MIB
+    done = load(listing(source), reach(server), Target("granite", "vllm", str(claim)), via="proxy", cache=cache)
+    assert server.cut_at is None  # it was
+    assert done.channel == "proxy"
+    assert contents(claim / "granite") == contents(source)
+
+
 FORBIDDEN = (
     b'{"kind": "Status", "code": 403, "message": "pods \\"loader\\" is forbidden: User \\"jane\\" cannot get resource'
     b' \\"pods/proxy\\" in API group \\"\\" in the namespace \\"llm\\""}'
