@@ -28,7 +28,8 @@ from pvserve.cluster import Cluster
 from pvserve.model import DigestCache, listing
 from pvserve.plan.loader import MOUNT, SOURCE
 from pvserve.transfer import Loaded, Target, Via, copy, load
-from pvserve.transfer.channels import exec_channel
+from pvserve.transfer.channels import exec_channel, streams_for
+from pvserve.transfer.window import PART
 
 MIB, GIB = 1 << 20, 1 << 30
 LARGE = "4x512Mi+200x8Ki"
@@ -239,7 +240,9 @@ def resume(bench: Bench, files: str, via: Via) -> None:
                 again.append((left + loaded.sent_bytes - size) / MIB)
                 print(f"round {number}: killed at {left / MIB:.0f} MiB, {again[-1]:.1f} MiB left again", flush=True)
                 volumes.empty(cluster, pod)
-    print(f"{'sent again after the kill':<34} {spread(again, 'MiB')}")
+    goal = PART // MIB * (1 if via == "exec" else streams_for(via))
+    reached = "reached" if max(again) <= goal else "MISSED"
+    print(f"{'sent again after the kill':<34} {spread(again, 'MiB')}   goal {goal} MiB: {reached}")
 
 
 @main.command()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from pvserve.cluster import Cluster
@@ -91,7 +90,7 @@ def _row(row: Any) -> Told:
     path, size, number, program, promised = row
     if not (isinstance(path, str) and isinstance(size, int) and isinstance(number, int) and size >= 0):
         raise PvserveError("AgentFailed", "the pod that lists the source answers nonsense")
-    return Told(Found(path, size, 0, 0, number, 0, bool(program), Path(path), str(promised)))
+    return Told(Found(path, size, 0, 0, number, 0, bool(program), path, str(promised)))
 
 
 def _lines(out: bytes) -> Iterator[dict[str, Any]]:

@@ -123,8 +123,8 @@ class _Watch:
             durable(progress, number, size)
             self.add(2, progress._sum, absolute=True)
 
-        def counted_complete(progress, number, size):
-            complete(progress, number, size)
+        def counted_complete(progress, files):
+            complete(progress, files)
             self.add(2, progress._sum, absolute=True)
 
         def noted(progress):

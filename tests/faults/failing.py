@@ -68,7 +68,7 @@ class Point:
 
 
 class Library:
-    """ctypes.CDLL with a counted renameat2."""
+    """ctypes.CDLL with counted renameat2 and syncfs."""
 
     def __init__(self, point: Point, *arguments: object, **options: object) -> None:
         self._real = _CDLL(*arguments, **options)
@@ -76,11 +76,11 @@ class Library:
 
     def __getattr__(self, name: str) -> object:
         real = getattr(self._real, name)
-        if name != "renameat2":
+        if name not in ("renameat2", "syncfs"):
             return real
 
         def counted(*arguments: object) -> int:
-            self._point.passed("renameat2", arguments[1::2])
+            self._point.passed(name, arguments[1::2])
             return real(*arguments)
 
         return counted

@@ -35,7 +35,8 @@ class Outcome:
 def _sizes(trial: Trial, files: int | None) -> dict[str, object]:
     """Mostly small models, since most faults need few files (CrashMonkey); now and then several parts of one file."""
     rng = trial.rng
-    small = rng.randrange(0, 30) if files is None else files
+    few = rng.random() < 0.6  # of many, a pack is made durable at once
+    small = (rng.randrange(0, 30) if few else rng.randrange(32, 250)) if files is None else files
     if rng.random() < 0.15:
         large = (PART * 2 + rng.randrange(MIB),)
     else:
@@ -117,8 +118,11 @@ def _cut(trial: Trial, volume: Volume, files: int | None) -> Outcome:
     new = reader.digests(source)
     total = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
     old, replace = _old_version(trial, shape)
-    at = rng.randint(1, 60 + 4 * len(new) + total // MIB * 2)
-    trial.arm("power", at)
+    if len(new) > 40 and rng.random() < 0.3:
+        at, calls = rng.randint(1, 2), ["syncfs"]
+    else:
+        at, calls = rng.randint(1, 60 + 3 * len(new) + total // MIB * 2), []
+    trial.arm("power", at, calls=calls)
     running = trial.start(source, epoch=2, via="exec", replace=replace)
     while running.process.is_alive() and trial.plan.exists():
         time.sleep(0.002)
@@ -132,7 +136,9 @@ def _cut(trial: Trial, volume: Volume, files: int | None) -> Outcome:
         allowed = {"the old version": old, "the new version": new}
     trial.disarm()
     trial.kill_agents()
-    out = Outcome(f"{volume.kind}, power cut at call {at} of {len(trial.calls())} in {struck.phase}: {struck.code}")
+    out = Outcome(
+        f"{volume.kind}, power cut at {calls or 'call'} {at} of {len(trial.calls())} in {struck.phase}: {struck.code}"
+    )
     volume.comes_back()
     out.wrong += trial.check(allowed)
     again = trial.run(source, epoch=3, replace=replace)

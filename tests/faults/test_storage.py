@@ -56,6 +56,25 @@ def test_a_failed_fsync_condemns_the_file_and_is_not_asked_twice(trial: Trial) -
     assert trial.check_done(ran, source) == []
 
 
+@pytest.mark.parametrize("code", ["EIO", "EDQUOT"])
+def test_a_failed_syncfs_condemns_all_that_it_spoke_of_and_is_not_asked_twice(code: str, on_volume: Trial) -> None:
+    source = on_volume.source(large=(), small=120)
+    on_volume.arm(code, 1, calls=["syncfs"])
+    ran = on_volume.run(source)
+    assert not on_volume.plan.exists(), "many small files are not made durable at once any more"
+    on_volume.disarm()
+    calls = [call.split()[1] for call in on_volume.calls()]
+    assert calls.count("syncfs") == 1
+    if code == "EIO":
+        assert not ran.code, ran.said
+        assert calls[calls.index("syncfs") :].count("pwrite") >= 120, "they were not written again"
+        assert calls[calls.index("syncfs") :].count("fsync") >= 120, "nor fsynced each"
+    else:
+        assert ran.reason == "ClaimFull", ran.said
+        ran = on_volume.run(source, epoch=2)
+    assert on_volume.check_done(ran, source) == []
+
+
 @pytest.mark.parametrize("offset", [0, 1234567])
 def test_a_byte_that_rots_is_found_and_put_right(offset: int, on_volume: Trial, volume: Volume) -> None:
     source = on_volume.source(large=(2 * MIB,), small=2)

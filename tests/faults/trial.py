@@ -24,7 +24,7 @@ from . import client, reader
 from .client import Counts, Job
 
 KIB, MIB = 1 << 10, 1 << 20
-PART = 32 * MIB  # pvserve flushes at least so often
+PART = 32 * MIB  # docs/transfer-protocol.md, "Resuming"
 CLIENT_SECONDS = 120.0
 CHANNELS = ("exec", "exec", "pod", "proxy", "port-forward")
 

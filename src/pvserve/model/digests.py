@@ -62,10 +62,11 @@ class DigestCache:
         """
         changed = max(found.mtime_ns, found.ctime_ns)
         grain = 2_100_000_000 if changed % 1_000_000_000 == 0 else 50_000_000
-        if read_at_ns - changed < grain or self.get(found) == sha256:
+        key, known = _key(found), self._read()
+        if read_at_ns - changed < grain or known.get(key) == sha256:
             return
-        self._read()[_key(found)] = sha256
-        self._new.append(_line(_key(found), sha256))
+        known[key] = sha256
+        self._new.append(_line(key, sha256))
         if len(self._new) >= _BATCH:
             self.save()
 
@@ -219,9 +220,13 @@ def manifest_of(listed: Listing, digests: Mapping[str, str]) -> Manifest:
     )
 
 
+# Without following a link put there since, and without waiting for a FIFO.
+PLAIN = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
 def open_plain(path: str, flags: int) -> int:
-    """Open without following a link put there since, and without waiting for a FIFO."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    """An opener for `open` that adds PLAIN."""
+    return os.open(path, flags | PLAIN)
 
 
 def check_unchanged(found: Found, info: os.stat_result) -> None:

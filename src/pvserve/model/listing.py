@@ -35,7 +35,7 @@ class Found(NamedTuple):
     inode: int
     device: int
     executable: bool
-    real: Path
+    real: str  # absolute
     promised_sha256: str = ""
 
 
@@ -90,7 +90,7 @@ def listing(directory: str | os.PathLike[str], include: Sequence[str] = (), excl
             inode=info.st_ino,
             device=info.st_dev,
             executable=bool(info.st_mode & stat.S_IXUSR),
-            real=Path(real),
+            real=real,
             promised_sha256=huggingface.promised_sha256(real, snapshot) if snapshot else "",
         )
         for path, real, info in sorted(walk.files)

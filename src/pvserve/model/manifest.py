@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True, order=True)
@@ -75,7 +74,7 @@ def manifest_digest(manifest: Manifest) -> str:
 
 def signing_order(entries: tuple[Entry, ...]) -> list[Entry]:
     """The entries in the order model-signing puts them: by path components, so `a/b` comes before `a.b`."""
-    return sorted(entries, key=lambda entry: PurePosixPath(entry.path).parts)
+    return sorted(entries, key=lambda entry: entry.path.split("/"))
 
 
 def root_digest(entries: tuple[Entry, ...]) -> str:

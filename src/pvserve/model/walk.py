@@ -88,7 +88,7 @@ class Walk:
 
     def _entry(self, path: str, entry: os.DirEntry[str], directory: _Directory) -> _Directory | bool:
         """Take one entry; the directory to walk where it is one, and whether it counts at all elsewhere."""
-        real = os.path.join(directory.real, entry.name)
+        real = entry.path
         info = entry.stat(follow_symlinks=False)
         if stat.S_ISLNK(info.st_mode):
             followed = self._follow(path, real)

@@ -10,8 +10,9 @@ from importlib import resources
 
 # In the order of their imports.
 MODULES = (
-    "frames", "volume", "journal", "expected", "place", "stamps", "reuse", "receiver", "publish", "source", "copier",
-    "survey", "questions", "remove", "leftovers", "tidy", "session", "serve", "greeting", "listen",
+    "frames", "volume", "journal", "expected", "place", "stamps", "reuse", "syncing", "ledger", "cells", "whole",
+    "receiver", "publish", "source", "copier", "survey", "questions", "remove", "leftovers", "tidy", "session", "serve",
+    "greeting", "listen",
 )  # fmt: skip
 NAME = "pvserve-agent"
 

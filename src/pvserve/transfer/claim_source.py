@@ -10,7 +10,6 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pvserve.errors import PvserveError, Refused
@@ -152,7 +151,7 @@ def _row(row: Any, device: int, blobs: str) -> Told:
         raise Broken("the agent names a file of negative size")
     home, name = posixpath.split(real)
     promised = name if blobs and home == blobs and _SHA256.fullmatch(name) else ""
-    found = Found(path, size, mtime, ctime, inode, device, bool(executable), Path(real), promised)
+    found = Found(path, size, mtime, ctime, inode, device, bool(executable), real, promised)
     return Told(found, "".join(letter if letter.isprintable() else "?" for letter in str(fault)[:200]))
 
 

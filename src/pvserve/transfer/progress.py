@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable
 from typing import Literal
 
 from pvserve.events import Listener, Note, Transfer
@@ -82,12 +83,13 @@ class Progress:
             self._sum -= self._bytes.pop(number, 0)
             self._reused.pop(number, None)
 
-    def complete(self, number: int, size: int) -> None:
-        """A file was read back and is equal."""
+    def complete(self, files: Iterable[tuple[int, int]]) -> None:
+        """These (number, size) were read back and are equal."""
         with self._lock:
-            self._sum += size - self._bytes.get(number, 0)
-            self._bytes[number] = size
-            self._complete.add(number)
+            for number, size in files:
+                self._sum += size - self._bytes.get(number, 0)
+                self._bytes[number] = size
+                self._complete.add(number)
             self._moved = time.monotonic()
 
     def finish(self, *, unchanged: bool) -> None:

@@ -17,15 +17,15 @@ from typing import Any
 
 from pvserve.model import Found
 from pvserve.transfer.agent.frames import CELL, DATA, LIMIT, PACK, PACKED, ROOM, SMALL, Wire
-from pvserve.transfer.sourcing import read_exactly, reading
+from pvserve.transfer.judging import Digested
+from pvserve.transfer.sourcing import read_exactly, read_small, reading
+from pvserve.transfer.window import Window
 
 POOL = 24  # buffers of LIMIT bytes: all the memory that file contents take
 READERS = 2
 PACK_FILES = 200
 PACK_BYTES = CELL
 WAIT = 0.2
-
-Digested = Callable[[int, str, int], None]  # file number, sha256, wall clock when reading began
 
 
 class Stopped(Exception):
@@ -49,12 +49,14 @@ class Sender:
         entries: Sequence[Found],
         known: list[str],
         streams: Sequence[Wire],
-        digested: Digested,
+        window: Window,
+        digested: Callable[[Sequence[Digested]], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         self._entries = entries
         self._known = known
         self._streams = streams
+        self._window = window
         self._digested = digested
         self._fail = fail
         self._jobs: deque[Job] = deque()
@@ -103,10 +105,19 @@ class Sender:
     def _send_all(self, wire: Wire) -> None:
         while True:
             buffer, size, kind, number, offset = self._take(self._full)
+            pieces = [(number, size)]
+            if kind == PACK:
+                pieces = list(PACKED.iter_unpack(buffer[ROOM : ROOM + PACKED.size * number]))
+            self._window.leave(pieces, self._wait)
             wire.send_in_place(buffer, size, kind, number, offset)
             self._free.put(buffer)
             with self._count:
-                self.sent += size - (PACKED.size * number if kind == PACK else 0)
+                self.sent += sum(count for _, count in pieces)
+
+    def _wait(self, condition: threading.Condition) -> None:
+        condition.wait(WAIT)
+        if self._stop.is_set():
+            raise Stopped
 
     def _take(self, source: queue.Queue[Any]) -> Any:
         while not self._stop.is_set():
@@ -151,7 +162,7 @@ class Sender:
                     self._free.put(buffer)
         if digest:
             self._known[number] = digest.hexdigest()
-            self._digested(number, self._known[number], began)
+            self._digested([(number, self._known[number], began)])
 
     def _read_pack(self, job: Job) -> None:
         """Whole small files into one buffer: a table of numbers and sizes, then the bytes."""
@@ -164,16 +175,14 @@ class Sender:
                 found = self._entries[number]
                 began = time.time_ns()
                 piece = view[position : position + found.size]
-                with reading(found) as handle:
-                    read_exactly(handle, piece, 0, found)
+                read_small(found, piece)
                 PACKED.pack_into(view, ROOM + PACKED.size * place, number, found.size)
                 position += found.size
                 if not self._known[number]:
                     self._known[number] = hashlib.sha256(piece).hexdigest()
                     digests.append((number, self._known[number], began))
                 piece.release()
-        for number, digest, began in digests:
-            self._digested(number, digest, began)
+        self._digested(digests)
         if job.send:
             self._full.put((buffer, position - ROOM, PACK, len(job.numbers), 0))
         else:

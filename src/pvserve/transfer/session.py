@@ -41,12 +41,13 @@ from pvserve.transfer.answers import understood
 from pvserve.transfer.ask import ROWS, Ask, place_of, send_manifest
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.copier import FarCopier
+from pvserve.transfer.judging import Judge
 from pvserve.transfer.progress import Phase, Progress
 from pvserve.transfer.sender import Job, Sender, packs
+from pvserve.transfer.window import Window
 
 SILENT_SECONDS = 60.0  # the agent says something every 5 s
 LAST_WORDS_SECONDS = 1.0
-TRIES = 3  # times that one file may come back wrong
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -60,9 +61,8 @@ class Session:
         self._control = channel.control
         self._progress = progress
         self._lock = threading.Condition()
-        self._remote: dict[int, str] = {}  # digests that the volume gave back
-        self._good: set[int] = set()
-        self._wrong: dict[int, str] = {}  # digests that were not the source's
+        self._judge = Judge(ask, progress, self._moved, self._differs)
+        self._window = Window(len(channel.data))
         self._error: BaseException | None = None
         self._done: dict[str, Any] | None = None
         self._heard = time.monotonic()
@@ -70,7 +70,7 @@ class Session:
         self._sender: Sender | FarCopier = (
             FarCopier(self._entries, ask.known, self._control, self._guarded)
             if ask.source
-            else Sender(self._entries, ask.known, channel.data, self._digested, self._fail)
+            else Sender(self._entries, ask.known, channel.data, self._window, self._judge.source_digests, self._fail)
         )
 
     @property
@@ -84,7 +84,7 @@ class Session:
         threading.Thread(target=self._guarded, args=(self._listen,), daemon=True).start()
         self._sender.start()
         self._plan(have)
-        self._wait(lambda: len(self._good) == len(self._entries), "send")
+        self._wait(lambda: self._judge.done, "send")
 
     def publish(self, manifest: Manifest) -> None:
         """Make what was sent the version at the path."""
@@ -160,7 +160,7 @@ class Session:
             row = have.get(number, [""])
             if row[0] == "v":
                 self._progress.reused(number, found.size)
-                self._check(number, str(row[1]))
+                self._judge.volume_digests([(number, str(row[1]))])
             if row[0] in ("v", "c"):
                 if not self._ask.known[number]:
                     (digest_only if found.size <= SMALL else large).append(number)
@@ -206,7 +206,9 @@ class Session:
         if frame.kind == DURABLE:
             number = self._number(frame.number)
             for first, count in PACKED.iter_unpack(frame.payload):
-                self._progress.durable(number, self._bytes(number, first, count))
+                size = self._bytes(number, first, count)
+                self._window.durable(number, size)
+                self._progress.durable(number, size)
         elif frame.kind in (GOOD, SOURCED):
             self._hear_digests(frame)
         elif frame.kind == BAD:
@@ -222,52 +224,28 @@ class Session:
 
     def _hear_digests(self, frame: Frame) -> None:
         """Digests of files as the volume gave them back, or of the source where it lies in the pod."""
-        for number, digest in CHECKED.iter_unpack(frame.payload):
-            if frame.kind == GOOD:
-                self._check(self._number(number), digest.hex())
-            elif self._ask.source is None:
-                raise Broken("the agent tells digests of files that it does not have")
-            else:
-                self._ask.known[self._number(number)] = digest.hex()
-                self._digested(number, digest.hex(), frame.offset)
+        found = [(self._number(number), digest.hex()) for number, digest in CHECKED.iter_unpack(frame.payload)]
+        if frame.kind == GOOD:
+            self._window.settled(number for number, _ in found)
+            self._judge.volume_digests(found)
+        elif self._ask.source is None:
+            raise Broken("the agent tells digests of files that it does not have")
+        else:
+            for number, digest in found:
+                self._ask.known[number] = digest
+            self._judge.source_digests([(number, digest, frame.offset) for number, digest in found])
 
     def _bytes(self, number: int, first: int, count: int) -> int:
         """Bytes of a run of cells; the last cell of a file is shorter."""
         return max(0, min(self._entries[number].size, (first + count) * CELL) - first * CELL)
 
-    def _digested(self, number: int, digest: str, began: int) -> None:
-        """The source's digest is known."""
-        found = self._entries[number]
-        if found.promised_sha256 and digest != found.promised_sha256:
-            raise causes.damaged(found, digest)
+    def _moved(self) -> None:
+        """A file is good: perhaps it was the last one."""
         with self._lock:
-            self._ask.cache.put(self._entries[number], digest, read_at_ns=began)
-        self._judge(number)
+            self._lock.notify_all()
 
-    def _check(self, number: int, digest: str) -> None:
-        """The volume's digest is known."""
-        if not _HEX.fullmatch(digest):
-            raise Broken("the agent sent no digest")
-        with self._lock:
-            self._remote[number] = digest
-        self._judge(number)
-
-    def _judge(self, number: int) -> None:
-        """Compare, once both sides are known."""
-        with self._lock:
-            ours, theirs = self._ask.known[number], self._remote.get(number)
-            if not ours or theirs is None or number in self._good:
-                return
-            equal = ours == theirs
-            if equal:
-                self._good.add(number)
-                self._lock.notify_all()
-            else:
-                del self._remote[number]
-        if equal:
-            self._progress.complete(number, self._entries[number].size)
-            return
-        self._wrong[number] = theirs
+    def _differs(self, number: int) -> None:
+        """Have the agent forget a file; it answers with BAD."""
         # In a thread of its own: this may be the listening one, and nobody else empties what the agent says.
         threading.Thread(target=self._guarded, args=(lambda: self._control.send(AGAIN, number=number),)).start()
 
@@ -278,14 +256,9 @@ class Session:
             self._fail(error)
 
     def _again(self, number: int, why: str) -> None:
-        """Send a file once more: the agent condemned it, by itself or because we told it that the digest differs."""
-        found = self._entries[number]
-        why = self._wrong.get(number, why)
-        with self._lock:
-            tries = self._ask.tries[number] = self._ask.tries.get(number, 0) + 1
-        if tries > TRIES:
-            raise causes.differs(self._ask.target, found.path, self._ask.known[number], why)
-        self._progress.lost(number)
+        """Send a file once more."""
+        self._window.settled([number])
+        self._judge.again(number, why)
         if self._ask.source is not None:  # what was known without reading may be what is wrong
             self._ask.known[number] = ""
         self._sender.add(Job([number]), first=True)

@@ -22,9 +22,9 @@ from pvserve.transfer.agent.frames import Broken
 from pvserve.transfer.agent.volume import FILE_MODE, PROGRAM_MODE
 from pvserve.transfer.ask import Ask, key_of
 from pvserve.transfer.ends import manifest_from
+from pvserve.transfer.judging import TRIES
 from pvserve.transfer.looking import Look
 from pvserve.transfer.progress import Progress
-from pvserve.transfer.session import TRIES
 from pvserve.transfer.shell import SILENT_SECONDS, Shell, batches, digests, list_files, look_with, parse_state
 from pvserve.transfer.sourcing import read_exactly, read_whole, reading
 from pvserve.transfer.values import Reach
@@ -251,7 +251,7 @@ class ShellEnd:
             raise causes.damaged(found, digest)
         with self._count:
             self._ask.cache.put(found, digest, read_at_ns=began)
-        self._progress.complete(number, found.size)
+        self._progress.complete([(number, found.size)])
 
     def _sent(self, size: int) -> None:
         with self._count:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pvserve.errors import Refused
-from pvserve.model.contain import fault, inside, safe_relative, shown
+from pvserve.model.contain import MAX_COMPONENT, MAX_PATH, fault, inside, safe_relative, shown
 
 HOSTILE = [
     "", ".", "..", "/", "//", "/etc/passwd", "//host/share", "../x", "a/../../x", "a/..", "a/../b", "./a", "a/./b",
@@ -51,13 +51,18 @@ PIECES = st.lists(
 )
 
 
-@given(st.one_of(st.text(max_size=40), PIECES.map("/".join), PIECES.map("".join)))
+PLAIN = st.lists(st.from_regex(r"[A-Za-z0-9._-]{1,260}", fullmatch=True), min_size=1, max_size=20).map("/".join)
+
+
+@given(st.one_of(st.text(max_size=40), PIECES.map("/".join), PIECES.map("".join), PLAIN))
 @example("a\\..\\b")
 def test_a_name_that_is_taken_stays_inside_on_linux_and_on_windows(name: str) -> None:
     if fault(name):
         return
     joined = posixpath.normpath(posixpath.join("/claim/model", name))
     assert joined == "/claim/model/" + name
+    assert len(name.encode()) <= MAX_PATH
+    assert max(len(component.encode()) for component in name.split("/")) <= MAX_COMPONENT
     assert posixpath.commonpath(["/claim/model", joined]) == "/claim/model"
     windows = name.replace("\\", "/")
     assert ".." not in windows.split("/")

@@ -132,7 +132,7 @@ def test_a_fifo_put_there_meanwhile_does_not_hang(tree: Tree) -> None:
 
 
 def entry(number: int) -> Found:
-    return Found(f"f{number}", number, 1, 1, number, 1, False, Path("/f"))
+    return Found(f"f{number}", number, 1, 1, number, 1, False, "/f")
 
 
 def write_many(seed: int) -> None:

@@ -47,7 +47,7 @@ def overlaid(base: Any, over: Any) -> Any:
 
 def listing(files: dict[str, int]) -> Listing:
     found = tuple(
-        Found(path, size, 1, 1, number, 1, False, Path("/models/granite-7b-lab", path))
+        Found(path, size, 1, 1, number, 1, False, f"/models/granite-7b-lab/{path}")
         for number, (path, size) in enumerate(sorted(files.items()))
     )
     return Listing(Path("/models/granite-7b-lab"), found, (".git/",), "fingerprint", "granite-7b-lab")

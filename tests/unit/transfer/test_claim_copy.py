@@ -252,7 +252,7 @@ def cells(tmp_path: Path, claim: Path) -> Iterator[tuple[Copier, Told, Path]]:
     partial.open()
     receiver = Receiver(partial, files, told.tell, told.fail)
     yield Copier(Source(str(path.parent), ""), {0: origin}, receiver, told.tell, told.fail), told, path
-    receiver.failed = True
+    receiver.stop()
 
 
 @pytest.mark.parametrize("cannot", ["share", "share, nor copy in the kernel", "share, and the kernel copies short"])

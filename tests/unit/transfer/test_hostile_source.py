@@ -76,7 +76,7 @@ def ask_for(*entries: Found) -> Ask:
     return Ask(listing, Target("granite", "vllm"), "t", 1, False, [""] * count, DigestCache(Path("/nonexistent")), {})
 
 
-FILES = [Found(name, 1, 0, 0, number, -1, False, Path(f"/source/{name}"), "") for number, name in enumerate("abc")]
+FILES = [Found(name, 1, 0, 0, number, -1, False, f"/source/{name}", "") for number, name in enumerate("abc")]
 
 
 def cleanly(work: Callable[[], T]) -> T | None:

@@ -16,8 +16,8 @@ from pvserve.transfer.agent.expected import Expected
 from pvserve.transfer.agent.journal import journal_lines
 from pvserve.transfer.agent.place import Overtaken, Partial, Place
 from pvserve.transfer.agent.publish import publish
-from pvserve.transfer.agent.receiver import UNFLUSHED
 from pvserve.transfer.ask import key_of, transfer_of
+from pvserve.transfer.window import PART
 
 from .conftest import MIB
 from .pod import LocalPod, contents, tree
@@ -62,7 +62,7 @@ def test_what_was_acknowledged_is_not_sent_again(
     assert cut.value.reason == "TransferCut"
     assert sorted(os.listdir(claim)) in ([], [".pvserve"])
     durable = durable_bytes(claim, found) if list(claim.glob(".pvserve/partial/*/*/journal")) else 0
-    assert durable >= cut_mib * MIB - UNFLUSHED - 8 * MIB  # the rest was under way
+    assert durable >= cut_mib * MIB - PART  # the rest was under way
     done = load(found, LocalPod(), target, epoch=2, cache=cache)
     assert done.sent_bytes == found.bytes - durable
     assert contents(claim / "granite") == contents(large)
@@ -82,7 +82,7 @@ def test_one_command_outlives_many_cuts(large: Path, claim: Path, cache: DigestC
     done = load(listing(large), pod, Target("granite", "vllm", str(claim)), via="exec", cache=cache)
     assert len(pod.streams) == 5
     assert contents(claim / "granite") == contents(large)
-    assert done.sent_bytes <= done.manifest.bytes + 4 * (UNFLUSHED + 8 * MIB)
+    assert done.sent_bytes <= done.manifest.bytes + 4 * PART
 
 
 def test_a_stop_is_heard_and_resumed(large: Path, claim: Path, cache: DigestCache) -> None:

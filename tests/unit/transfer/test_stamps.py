@@ -161,7 +161,7 @@ def test_blocks_are_shared_without_reading_where_the_digest_is_known(
     deadline = time.monotonic() + 10
     while not told.frames and not told.errors and time.monotonic() < deadline:
         time.sleep(0.01)
-    receiver.failed = True
+    receiver.stop()
     assert (told.frames, told.errors) == ([GOOD], [])
     assert {file.verified for file in files.values()} == {"ab" * 32}
 

@@ -36,18 +36,28 @@ class Expected:
         self.verified = ""
 
 
+class Back:
+    """How much of a large file the volume gave back, and its digest so far."""
+
+    __slots__ = ("cells", "hash")
+
+    def __init__(self) -> None:
+        self.cells = 0
+        self.hash = hashlib.sha256()
+
+
 class Large(Expected):
     """A file that comes in cells."""
 
     __slots__ = (
-        "durable", "durable_count", "file", "hash", "lock", "pending", "pending_bytes", "queued", "read_back", "turn",
+        "back", "durable", "durable_count", "file", "lock", "pending", "pending_bytes", "queued", "reading", "turn",
     )  # fmt: skip
 
     def __init__(self, number: int, path: str, size: int, program: bool, digest: str) -> None:
         super().__init__(number, path, size, program, digest)
         self.lock = threading.Lock()  # of the fields below
         self.turn = threading.Lock()  # one flush at a time
-        self.queued = False
+        self.queued = self.reading = False  # whether a thread will flush it, or reads it back
         self.reset()
 
     def reset(self) -> None:
@@ -58,8 +68,7 @@ class Large(Expected):
         self.pending_bytes = 0
         self.durable = bytearray(-(-self.size // CELL))
         self.durable_count = 0
-        self.read_back = 0  # cells
-        self.hash = hashlib.sha256()
+        self.back = Back()
 
     def mark(self, runs: Iterable[tuple[int, int]]) -> None:
         """These cells are durable."""
@@ -99,3 +108,11 @@ def digest_of(handle: int, size: int) -> bytes:
     if offset != size:
         raise OSError(errno.EIO, f"gave back {offset} bytes instead of {size}")
     return digest.digest()
+
+
+def digest_of_small(handle: int, size: int, buffer: memoryview) -> bytes:
+    """The same, of a file for which `buffer` has room and one byte to spare; its pages were let go before."""
+    count = os.preadv(handle, [buffer], 0)
+    if count != size:  # a file system may give less than was asked for
+        return digest_of(handle, size)
+    return hashlib.sha256(buffer[:size]).digest()

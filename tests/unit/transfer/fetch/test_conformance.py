@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pvserve.errors import DataDiffers, NotAllowed, PvserveError, Refused, StalePlan, Temporary
-from pvserve.transfer.agent import receiver
+from pvserve.transfer.agent import cells
 from pvserve.transfer.agent.fetch import fetching, patience, work
 from pvserve.transfer.agent.fetch.job import Progress
 
@@ -68,7 +68,7 @@ def test_what_is_durable_is_not_fetched_again(kind: Kind, model: Files, monkeypa
     files = kind.stock(model)
     size = len(files[largest(files)])
     monkeypatch.setattr(fetching, "CONNECTIONS", 1)
-    monkeypatch.setattr(receiver, "FLUSH", 4 * MIB)
+    monkeypatch.setattr(cells, "FLUSH", 4 * MIB)
 
     def gone(handler: Handler, path: str) -> bool:
         """The server ends for good after 11 MiB of one file."""

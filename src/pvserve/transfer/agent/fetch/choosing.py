@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Sequence
 
 from pvserve.errors import Refused
@@ -61,7 +60,7 @@ def found(item: Item) -> Found:
     """A file of a source as listings have it; its tag stands where a directory has the inode."""
     number = int.from_bytes(hashlib.sha256(item.tag.encode("utf-8", "surrogateescape")).digest()[:7], "big")
     promised = item.sha256 if len(item.sha256) == 64 else ""
-    return Found(item.path, item.size, 0, 0, number, 0, item.program, Path(item.path), promised)
+    return Found(item.path, item.size, 0, 0, number, 0, item.program, item.path, promised)
 
 
 def _listed(told: list[Told], rows: Rows, include: Sequence[str], exclude: Sequence[str]) -> Listing:

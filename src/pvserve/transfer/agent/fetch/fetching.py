@@ -88,13 +88,9 @@ class Fetching:
         with self._lock:
             self._error = self._error or (None if len(self._good) == len(self._expected) else Stopped())
             self._lock.notify_all()
-        self.receiver.failed = True  # its threads may go
         for thread in threads:
             thread.join(timeout=2.0)
-        for file in self._expected.values():
-            if isinstance(file, Large) and file.file is not None:
-                with file.turn:  # a flush that is under way ends first
-                    file.file.close()
+        self.receiver.stop()
 
     def _promise(self) -> None:
         """Ask for digests that only a question of its own brings up, before a byte of a large file is digested."""

@@ -1,0 +1,183 @@
+"""Files that come whole: many small ones in packs, and copies of what lies on the volume already.
+
+Owns writing a pack, making it durable at once, and reading it back. Must not know cells.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from typing import Callable, List, NamedTuple, Tuple
+
+from .expected import Expected, Large, digest_of, digest_of_small
+from .frames import PACKED, SMALL, Broken
+from .ledger import FATAL, Ledger
+from .syncing import FileSystem
+from .volume import PLAIN, Tree, write_all
+
+PACKS = 4  # packs with open files, each of at most PACK_FILES
+PACK_FILES = 256
+MANY = 32  # files from which on a sync of the whole file system is less work than one of each
+
+Handles = List[Tuple[Expected, int]]
+
+
+class Pack(NamedTuple):
+    """Files that are written and still open; `mark` is from before their first byte (`syncing.FileSystem`)."""
+
+    mark: int
+    files: Handles
+
+
+class Whole:
+    """`later(work)` has a thread do something."""
+
+    def __init__(self, ledger: Ledger, files: int, later: Callable[[Callable[[], None]], None]) -> None:
+        self._ledger = ledger
+        self._later = later
+        self._system = FileSystem(files)
+        self._room = threading.Condition()
+        self._open_packs = 0
+        self._written: list[Pack] = []
+
+    def pack(self, numbers: dict[int, Expected], count: int, payload: memoryview, tree: Tree) -> None:
+        """Write the `count` files of a PACK frame, of those that may come. `tree` belongs to the calling thread."""
+        table = count * PACKED.size
+        if count > PACK_FILES or table > len(payload):
+            raise Broken("a pack does not fit")
+        with self._room:
+            self._room.wait_for(lambda: self._open_packs < PACKS or self._ledger.failed)
+            self._open_packs += 1
+        written: Handles = []
+        pack = Pack(self._system.mark() if count >= MANY else -1, written)
+        offset, inside, directory = table, None, -1
+        for number, size in PACKED.iter_unpack(payload[:table]):
+            file = numbers.get(number)
+            if file is None or isinstance(file, Large) or size != file.size or offset + size > len(payload):
+                raise Broken(f"file {number} in a pack does not fit")
+            try:
+                parent, _, name = file.path.rpartition("/")
+                if parent != inside:
+                    inside, directory = parent, tree.directory(parent, make=True)
+                written.append((file, _write(directory, name, file.mode, payload[offset : offset + size])))
+            except OSError as error:
+                self._ledger.trouble(file, error)
+            offset += size
+        with self._room:
+            self._written.append(pack)
+        self._later(self._finish)
+
+    def copied(self, file: Expected, make: Callable[[], int]) -> None:
+        """A copy of a file that lies on the volume already, open; whether it is equal, its digest decides."""
+        try:
+            handle = make()
+        except OSError as error:
+            if error.errno in FATAL:
+                self._ledger.trouble(file, error)
+            else:
+                self._ledger.no_copy(file)
+            return
+        self._read_back(self._synced_each([(file, handle)]))
+
+    def shared(self, made: Handles) -> None:
+        """Open files that share blocks with others of the digest that is expected of them: only made durable."""
+        told = []
+        for file, handle in self._synced_each(made):
+            try:
+                try:
+                    info = os.fstat(handle)
+                finally:
+                    os.close(handle)
+                if info.st_size != file.size:
+                    raise OSError(errno.EIO, "has another size than what it shares blocks with")
+            except OSError as error:
+                self._ledger.trouble(file, error)
+                continue
+            file.inode = info.st_ino
+            told.append((file, bytes.fromhex(file.digest)))
+        self._ledger.verified(told)
+
+    def _finish(self) -> None:
+        """All packs that are written by now: one sync serves them together."""
+        with self._room:
+            packs, self._written = self._written, []
+        if not packs:
+            return
+        try:
+            self._read_back(self._synced(packs))
+        finally:
+            with self._room:
+                self._open_packs -= len(packs)
+                self._room.notify_all()
+
+    def _synced(self, packs: list[Pack]) -> Handles:
+        """The files of these packs that are durable; the others are in trouble."""
+        marked = [pack for pack in packs if pack.mark >= 0]
+        files = [entry for pack in marked for entry in pack.files]
+        try:
+            done = files if marked and self._system.sync(marked[0].mark) else self._synced_each(files)
+        except OSError as error:  # no telling whose bytes were lost
+            done = []
+            self._lost(files, error)
+        finally:
+            for pack in marked:
+                os.close(pack.mark)
+        return done + self._synced_each([entry for pack in packs if pack.mark < 0 for entry in pack.files])
+
+    def _synced_each(self, files: Handles) -> Handles:
+        synced = []
+        for entry in files:
+            try:
+                os.fsync(entry[1])
+                synced.append(entry)
+            except OSError as error:  # noqa: PERF203 - each file has its own fate
+                self._lost([entry], error)
+        return synced
+
+    def _lost(self, files: Handles, error: OSError) -> None:
+        for _, handle in files:
+            os.close(handle)
+        for file, _ in files:
+            self._ledger.trouble(file, error)
+            if self._ledger.failed:
+                return
+
+    def _read_back(self, files: Handles) -> None:
+        """Digest each as the volume gives it back. All are asked for before the first is waited for."""
+        for _, handle in files:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        for file, handle in files:
+            if file.size <= SMALL:
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
+        buffer = memoryview(bytearray(SMALL + 1))
+        told = []
+        for file, handle in files:
+            try:
+                try:
+                    small = file.size <= SMALL
+                    digest = digest_of_small(handle, file.size, buffer) if small else digest_of(handle, file.size)
+                    file.inode = os.fstat(handle).st_ino
+                finally:
+                    os.close(handle)
+            except OSError as error:
+                self._ledger.trouble(file, error)
+                continue
+            told.append((file, digest))
+        self._ledger.verified(told)
+
+
+def _write(directory: int, name: str, mode: int, data: memoryview) -> int:
+    """Write a whole file; the open descriptor."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN
+    try:
+        handle = os.open(name, flags, mode, dir_fd=directory)
+    except FileExistsError:  # left by a run that was stopped
+        os.unlink(name, dir_fd=directory)
+        handle = os.open(name, flags, mode, dir_fd=directory)
+    try:
+        write_all(handle, data, 0)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
