@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from pvserve.facts import Facts, Object, Unknown
+from pvserve.facts import Facts, Object, Unknown, annotations_of
 from pvserve.plan.claim import recorded_models
-from pvserve.plan.edit_service import MANAGED_BY
+from pvserve.plan.edit_service import CONNECTION, MANAGED_BY, storage_of
 from pvserve.plan.load_step import PLACE, PROGRAM_MOUNT, PROGRAM_START, program_mount, program_volume
 from pvserve.plan.loader import CONTAINER, MOUNT
 from pvserve.plan.loading import LOADER_LABEL, loader_image, planned_pod
@@ -26,6 +26,7 @@ from pvserve.spec.place import Place
 from pvserve.spec.remote import parse_remote
 
 SECRET_MOUNT, CA_MOUNT = "/pvserve-secret", "/pvserve-ca"  # where the program looks
+STORAGE_CONFIG = "storage-config"  # KServe's default name (config/configmap/inferenceservice.yaml, credentials)
 STORAGE_ENTRY = "storage.json"  # the name under which it looks for an entry of KServe's storage-config
 TRUSTED_CA = "odh-trusted-ca-bundle"  # Open Data Hub puts it into every namespace (ux.md 2.1)
 QUEUE = "kueue.x-k8s.io/queue-name"
@@ -34,6 +35,37 @@ RETRIES = 6
 KEPT_SECONDS = 24 * 3600  # a finished Job that nobody came back for
 # After these exit codes the same pod would end the same way; 5 and signals are tried again (docs/exit-codes.md).
 FINAL_CODES = (1, 2, 3, 4, 6, 8)
+
+
+class Connection(NamedTuple):
+    """A Secret with credentials, and its entry where it is a storage-config; `inherited` from the service."""
+
+    name: str = ""
+    key: str = ""
+    inherited: bool = False
+
+    def __str__(self) -> str:
+        return f"Secret {self.name}" + (f", entry {self.key}" if self.key else "")
+
+
+def connection(spec: ModelSpec, facts: Facts) -> Connection:
+    """The one that was named; else, for S3, that of the service to start from, where it lies in this namespace.
+
+    Source: kserve/pkg/credentials/service_account_credentials.go (`storage.key` is an entry of storage-config), and
+    opendatahub-operator's annotation for connections.
+    """
+    if spec.fetch.connection or spec.fetch.anonymous or not (spec.model or "").startswith("s3://"):
+        return Connection(spec.fetch.connection or "", spec.fetch.key or "")
+    origin = facts.origin_service
+    if (
+        not isinstance(origin, dict)
+        or origin["metadata"].get("namespace", facts.namespace.name) != facts.namespace.name
+    ):
+        return Connection()
+    if secret := annotations_of(origin).get(CONNECTION):
+        return Connection(secret, inherited=True)
+    key = storage_of(origin).key
+    return Connection(STORAGE_CONFIG, key, inherited=True) if key else Connection()
 
 
 def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
@@ -53,7 +85,8 @@ def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part
     image, why = _image(spec, facts)
     if not image:
         return refused("NoLoaderImage", f"no image is known for the loader pod: {why}", "name one with --image")
-    order = _order(spec, place, source)
+    secret = connection(spec, facts)
+    order = _order(spec, place, source, secret)
     step = LoadJob(
         "load",
         f"fetch {source.name} to {place} with a Job",
@@ -70,7 +103,8 @@ def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part
         why=why,
         rights=rights_of("fetch", facts.namespace.name),
     )
-    return Part(steps=(step,), notes=source.notes)
+    note = f"with the connection of service {spec.origin}: {secret}" if secret.inherited else ""
+    return Part(steps=(step,), notes=(*source.notes, *([note] if note else [])))
 
 
 def listing_pod(spec: ModelSpec, facts: Facts) -> tuple[Object | None, str]:
@@ -86,7 +120,7 @@ def listing_pod(spec: ModelSpec, facts: Facts) -> tuple[Object | None, str]:
     inner["volumes"] = [volume for volume in inner["volumes"] if volume["name"] != "claim"]
     container = inner["containers"][0]
     container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] != "claim"]
-    _mount_sources(spec, inner)
+    _mount_sources(spec, inner, connection(spec, facts))
     return pod, ""
 
 
@@ -98,9 +132,9 @@ def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
     return found, "the Job's image is KServe's storage initializer, which the cluster has and which has Python"
 
 
-def listing_order(spec: ModelSpec) -> dict[str, Any]:
+def listing_order(spec: ModelSpec, facts: Facts) -> dict[str, Any]:
     """What the program is asked in that pod."""
-    return _order(spec, Place(spec.claim.name, spec.destination or ""), None)
+    return _order(spec, Place(spec.claim.name, spec.destination or ""), None, connection(spec, facts))
 
 
 def fetch_job(step: LoadJob, epoch: int, program: str) -> dict[str, Any]:
@@ -114,6 +148,18 @@ def fetch_job(step: LoadJob, epoch: int, program: str) -> dict[str, Any]:
     pod = job["spec"]["template"]["spec"]
     pod["containers"][0]["args"] = ["load", json.dumps({**step.order, "epoch": epoch}, separators=(",", ":"))]
     pod["volumes"] = [*pod["volumes"], program_volume(program)]
+    return job
+
+
+def rendered_job(step: LoadJob, program: str) -> dict[str, Any]:
+    """The Job for files: no Lease is held for it, its name tells its content, and it stays when it has finished.
+
+    What applies files again would else start it anew.
+    """
+    job = fetch_job(step, 0, program)
+    job["spec"].pop("ttlSecondsAfterFinished")
+    content = json.dumps(job["spec"], sort_keys=True).encode()
+    job["metadata"]["name"] = f"pvserve-load-{hashlib.sha256(content).hexdigest()[:12]}"
     return job
 
 
@@ -142,13 +188,13 @@ def job_program(step: LoadJob, namespace: str, files: dict[str, str]) -> dict[st
     }
 
 
-def _order(spec: ModelSpec, place: Place, source: Source | None) -> dict[str, Any]:
+def _order(spec: ModelSpec, place: Place, source: Source | None, secret: Connection) -> dict[str, Any]:
     remote, fetch = parse_remote(spec.model or ""), spec.fetch
     told = {
         "endpoint": fetch.endpoint,
         "region": fetch.region,
         "anonymous": fetch.anonymous,
-        "secret": fetch.connection,
+        "secret": secret.name,
     }
     asked: dict[str, Any] = {"scheme": remote.scheme, "uri": remote.uri, **remote.asked}
     asked |= {key: value for key, value in told.items() if value}
@@ -187,7 +233,7 @@ def _job(spec: ModelSpec, facts: Facts, image: str, place: Place) -> dict[str, A
     container["command"] = ["python3", "-X", "utf8", "-I", "-S", f"{PROGRAM_MOUNT}/{PROGRAM_START}"]
     container["resources"] = {"requests": {"cpu": "200m", "memory": MEMORY}, "limits": {"memory": MEMORY}}
     container["volumeMounts"] = [*container["volumeMounts"], program_mount()]
-    _mount_sources(spec, inner)
+    _mount_sources(spec, inner, connection(spec, facts))
     annotations = {PLACE: str(place)}
     codes = {"containerName": CONTAINER, "operator": "In", "values": list(FINAL_CODES)}
     rules = [
@@ -216,7 +262,7 @@ def _job(spec: ModelSpec, facts: Facts, image: str, place: Place) -> dict[str, A
     }
 
 
-def _mount_sources(spec: ModelSpec, pod: dict[str, Any]) -> None:
+def _mount_sources(spec: ModelSpec, pod: dict[str, Any], connected: Connection) -> None:
     """Secret and CAs, by reference, as files."""
     fetch = spec.fetch
     ca: dict[str, Any] = {"name": fetch.ca or TRUSTED_CA}
@@ -224,10 +270,10 @@ def _mount_sources(spec: ModelSpec, pod: dict[str, Any]) -> None:
         ca["optional"] = True
     volumes = [{"name": "ca", "configMap": ca}]
     mounts = [{"name": "ca", "mountPath": CA_MOUNT, "readOnly": True}]
-    if fetch.connection:
-        secret: dict[str, Any] = {"secretName": fetch.connection}
-        if fetch.key:
-            secret["items"] = [{"key": fetch.key, "path": STORAGE_ENTRY}]
+    if connected.name:
+        secret: dict[str, Any] = {"secretName": connected.name}
+        if connected.key:
+            secret["items"] = [{"key": connected.key, "path": STORAGE_ENTRY}]
         volumes.append({"name": "connection", "secret": secret})
         mounts.append({"name": "connection", "mountPath": SECRET_MOUNT, "readOnly": True})
     container = pod["containers"][0]

@@ -12,11 +12,10 @@ from typing import Any
 
 from pvserve.errors import UsageError
 from pvserve.facts import Object, annotations_of, name
-from pvserve.plan.load_step import step_job
 from pvserve.plan.steps import Plan
 from pvserve.render.header import header
 from pvserve.render.kustomize import file_name
-from pvserve.render.loading import find_load, is_before_load, program, program_file
+from pvserve.render.loading import is_before_load, job_of
 from pvserve.render.objects import objects_of
 from pvserve.render.options import Options
 from pvserve.render.scalars import dump
@@ -42,12 +41,11 @@ def argocd(plan: Plan, options: Options) -> dict[str, str]:
             remedy=("add --repo URL, and --repo-path for the directory in it that --dir stands for",),
         )
     root = plan.service or plan.claim
-    load = find_load(plan)
-    made = None if load is None else step_job(load, plan.namespace, name(program(plan)))
+    made, program = job_of(plan) or (None, None)
     objects = objects_of(plan)
     files = {file_name(obj, objects): dump(_placed(obj, waves=made is not None)) for obj in objects}
-    if made is not None:
-        files |= {program_file(plan): dump(program(plan)), "load.yaml": dump(made)}
+    if made is not None and program is not None:
+        files |= {f"{name(program)}.yaml": dump(program), "load.yaml": dump(made)}
     loads = f"Job {name(made)}" if made is not None else ""
     return {
         f"{root}/application.yaml": header(plan, loads) + _HEAD + dump(_application(plan, root, options)),

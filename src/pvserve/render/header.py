@@ -48,8 +48,7 @@ def _lines(plan: Plan, loads: str) -> Iterator[str]:
     yield f"Rendered by pvserve: {what}, in namespace {plan.namespace}."
     for step in plan.steps:
         if isinstance(step, LoadJob):
-            yield f"The model's {step.files} files ({step.bytes} bytes) are not in here. Once the claim is made:"
-            yield f"    {fetch_command(step, plan.namespace)}"
+            yield from _fetch_lines(step, loads, plan.namespace)
         if isinstance(step, Load):
             yield from _loads_lines(step, loads) if loads else _load_lines(step, plan.namespace)
     left_out = list(_left_out(plan))
@@ -60,6 +59,15 @@ def _lines(plan: Plan, loads: str) -> Iterator[str]:
         yield from (f"    {line}" for line in item.command.splitlines())
     for same in plan.unchanged:
         yield f"Unchanged on the cluster, so not in here: {same}"
+
+
+def _fetch_lines(step: LoadJob, loads: str, namespace: str) -> Iterator[str]:
+    if not loads:
+        yield f"The model's {step.files} files ({step.bytes} bytes) are not in here. Once the claim is made:"
+        yield f"    {fetch_command(step, namespace)}"
+        return
+    yield f"{loads} fetches the model's {step.files} files from {step.source}, as its list was when this was rendered:"
+    yield "of a source that has changed it publishes nothing, and ends with 8. It notes nothing on the claim."
 
 
 def _load_lines(step: Load, namespace: str) -> Iterator[str]:

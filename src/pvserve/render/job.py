@@ -6,18 +6,20 @@ Owns the files' names and layout.
 from __future__ import annotations
 
 from pvserve.facts import name
-from pvserve.plan.load_step import step_job
 from pvserve.plan.steps import Plan
 from pvserve.render.header import header
-from pvserve.render.loading import before_load, load_of, program, program_file
+from pvserve.render.loading import before_load, job_of, nothing_to_load
 from pvserve.render.scalars import dump, dump_all
 
 
 def job(plan: Plan) -> dict[str, str]:
     """Two files: the program, which all models of a namespace share, and the claim with the Job."""
-    made = step_job(load_of(plan, "job"), plan.namespace, name(program(plan)))
+    objects = job_of(plan)
+    if objects is None:
+        raise nothing_to_load(plan, "job")
+    made, program = objects
     return {
-        program_file(plan): dump(program(plan)),
+        f"{name(program)}.yaml": dump(program),
         f"{plan.service or plan.claim}-load.yaml": header(plan, loads=f"Job {name(made)}")
         + dump_all([*before_load(plan), made]),
     }

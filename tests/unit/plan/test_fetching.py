@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from pvserve.errors import Refused
 from pvserve.facts import KServeFacts, Unknown
 from pvserve.model.elsewhere import Told, told_listing
 from pvserve.model.listing import Found, Listing
 from pvserve.plan import build, facts_query
 from pvserve.plan.claim import MODELS
-from pvserve.plan.fetching import fetch_job, job_program, listing_order, listing_pod
+from pvserve.plan.fetching import connection, fetch_job, job_program, listing_order, listing_pod
 from pvserve.plan.rights import required
 from pvserve.plan.saved import plan_to_json, plans_from_json
 from pvserve.plan.steps import LoadJob, Plan
+from pvserve.render import Options, render
 from pvserve.spec.model import FetchSpec, ModelSpec
 from pvserve.transfer.ask import key_of
 
@@ -152,7 +155,7 @@ def test_the_source_is_listed_by_a_pod_that_mounts_no_claim() -> None:
     assert pod is not None, why
     volumes = [volume["name"] for volume in pod["spec"]["volumes"]]
     assert volumes == ["tmp", "ca", "connection"]
-    assert listing_order(spec())["fingerprint"] == ""
+    assert listing_order(spec(), case.facts)["fingerprint"] == ""
 
 
 def test_without_any_image_nothing_can_list() -> None:
@@ -177,3 +180,47 @@ def test_the_program_of_a_place_is_one_object_for_all_its_jobs() -> None:
 def test_contradictions_are_wrong_use(fetch: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="`"):
         FetchSpec(**fetch)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "namespace", "wanted"),
+    [
+        ({}, "llm", ("storage-config", "granite-s3", True)),
+        ({"opendatahub.io/connections": "models"}, "llm", ("models", "", True)),
+        ({}, "elsewhere", ("", "", False)),  # a Secret cannot be mounted across namespaces
+    ],
+)
+def test_the_connection_of_the_service_to_start_from_is_used(
+    annotations: dict[str, str], namespace: str, wanted: tuple[str, str, bool]
+) -> None:
+    service = {
+        "metadata": {"name": "granite", "namespace": namespace, "annotations": annotations},
+        "spec": {"predictor": {"model": {"storage": {"key": "granite-s3", "path": "granite"}}}},
+    }
+    facts = replace(Case(DIRECTORY / "claim-bound.yaml").facts, origin_service=service)
+    assert connection(spec(FetchSpec()), facts) == wanted
+    assert connection(spec(), facts) == ("models-s3", "", False)
+    assert connection(spec(FetchSpec(anonymous=True)), facts) == ("", "", False)
+    assert connection(spec(FetchSpec(), model="hf://a/b"), facts) == ("", "", False)
+
+
+@pytest.mark.parametrize("form", ["job", "argocd"])
+def test_files_hold_the_job_with_its_program_and_no_lease(form: str) -> None:
+    files = render(planned(spec()), form, Options("https://git.example/x"))
+    assert files == render(planned(spec()), form, Options("https://git.example/x"))
+    objects = [obj for text in files.values() for obj in yaml.safe_load_all(text) if obj]
+    job = next(obj for obj in objects if obj["kind"] == "Job")
+    program = next(obj for obj in objects if obj["kind"] == "ConfigMap")
+    pod = job["spec"]["template"]["spec"]
+    assert {"name": "pvserve-program", "configMap": {"name": program["metadata"]["name"]}} in pod["volumes"]
+    assert json.loads(pod["containers"][0]["args"][1])["epoch"] == 0
+    assert "ttlSecondsAfterFinished" not in job["spec"]
+    other = render(planned(spec(), listing(tag=2)), form, Options("https://git.example/x"))
+    assert files.values() != other.values()  # another list is another Job
+
+
+@pytest.mark.parametrize("form", ["tekton", "kfp", "argo-workflows"])
+def test_a_pipelines_step_does_not_fetch_yet_and_says_so(form: str) -> None:
+    with pytest.raises(Refused) as refused:
+        render(planned(spec()), form, Options())
+    assert refused.value.reason == "FetchNotRendered"

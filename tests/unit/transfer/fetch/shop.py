@@ -1,7 +1,7 @@
 """A server that gives files as S3, the Hugging Face Hub and plain web servers do, and misbehaves when told to.
 
 Real sockets and real TLS; what a source's protocol says is written here anew, from its documentation, so that the
-agent's reading of it and this one check each other.
+agent's reading of it and this one check each other. huggingface_hub 2.4's own client lists and downloads from it.
 """
 
 from __future__ import annotations
