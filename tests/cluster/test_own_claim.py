@@ -96,7 +96,7 @@ class Notebook:
             "spec": {
                 "serviceAccountName": account,
                 "terminationGracePeriodSeconds": 0,
-                "securityContext": {"runAsUser": 1000, "fsGroup": 1000},
+                "securityContext": {"runAsUser": 2000, "fsGroup": 1000},
                 "containers": [notebook],
                 "volumes": [
                     {"name": "home", "persistentVolumeClaim": {"claimName": "workbench"}},
@@ -152,6 +152,14 @@ def test_a_notebooks_own_directory_is_copied_from_claim_to_claim(notebook: Noteb
     assert "pvc://workbench" not in notes(sent)
     assert "claim" not in channels(sent)
     assert {ran.lines[-1]["manifest"] for ran in (copied, within, sent)} == {copied.lines[-1]["manifest"]}
+
+    # Another user than the loader pod's, who keeps the directory for himself: the plan cannot know, the copy does.
+    assert notebook.run("sh", "-c", f"cp -r {MODEL} {HOME}/private && chmod -R go= {HOME}/private").code == 0
+    private = notebook.pvserve("load", f"{HOME}/private", "pvc://vllm/private", "-y")
+    assert private.code == 0, private.explained()
+    assert private.lines[-1]["manifest"] == copied.lines[-1]["manifest"]
+    assert [line for line in private.lines if "is sent over the network" in line.get("text", "")], private.explained()
+    assert channels(private) - {"claim"}
 
     elsewhere = notebook.pvserve("load", f"{SITE}/click", "pvc://vllm/click", "--image", "any:1", "--dry-run")
     assert elsewhere.code == 0, elsewhere.explained()

@@ -147,6 +147,8 @@ class Session:
             elif row[0] == "d":
                 there[number] = sum(int(run[1]) for run in row[1]) * CELL
         sizes = [found.size for found in self._entries]
+        if state.get("shares") is True:  # large files and those whose digest is known take none: `agent.copier`
+            sizes = [0 if known or size > SMALL else size for size, known in zip(sizes, self._ask.known, strict=True)]
         causes.check_room(self._ask.target, sizes, there, {**space, "held": held["bytes"]})
         paths = [found.path for found in self._entries]
         causes.check_inodes(self._ask.target, paths, space["inodes"], held["inodes"])

@@ -13,7 +13,7 @@ import pytest
 from pvserve.errors import DataDiffers, Interrupted, PvserveError, Refused, Temporary, UsageError
 from pvserve.events import Transfer
 from pvserve.model import DigestCache, listing
-from pvserve.transfer import Target, copy, engine, inspect, load
+from pvserve.transfer import NOT_COPIED, Target, copy, engine, inspect, load
 from pvserve.transfer.agent.copier import Copier
 from pvserve.transfer.agent.expected import Expected, Large
 from pvserve.transfer.agent.frames import CHECKED, GOOD, SOURCED
@@ -211,6 +211,13 @@ def test_another_directory_than_the_one_it_was_taken_for(workbench: Path, claim:
     assert os.listdir(claim) == []
     copy(source, LocalPod(), target, same_as=listing(model), cache=cache)
     assert contents(claim / "team/granite") == contents(model)
+
+
+def test_a_directory_that_the_pod_cannot_see_is_another_one(workbench: Path, claim: Path, cache: DigestCache) -> None:
+    gone, target = places(workbench, claim, "models/gone")
+    with pytest.raises(Refused, match="does not exist") as refused:
+        copy(gone, LocalPod(), target, same_as=listing(workbench / "models/granite"), cache=cache)
+    assert refused.value.reason in NOT_COPIED
 
 
 def test_a_pod_without_python_is_refused(workbench: Path, claim: Path, cache: DigestCache, shell_pod: LocalPod) -> None:

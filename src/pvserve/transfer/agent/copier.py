@@ -18,8 +18,8 @@ from .expected import LET_GO, Expected, Large
 from .frames import CELL, CHECKED, PACKED, SMALL, SOURCED
 from .receiver import PACK_FILES, Receiver
 from .reuse import FICLONE, NO_CLONE
-from .source import Origin, Source, piece
-from .volume import PLAIN, Tree, Unsafe
+from .source import Origin, Source, SourceChanged, SourceUnreadable, piece
+from .volume import FILE_MODE, PLAIN, Tree, Unsafe
 
 COPIERS = 2
 
@@ -59,6 +59,22 @@ class Copier:
             if not known:
                 self._receiver.expected[number].digest = ""
         self._work.put((numbers, send))
+
+    def can_share(self) -> bool:
+        """Whether blocks of the source can be shared, tried with a file that never gets a name."""
+        origin = next((origin for origin in self._origins.values() if origin.size), None)
+        if origin is None:
+            return False
+        try:
+            handle = os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, FILE_MODE, dir_fd=self._receiver.files)
+            try:
+                with self._source.reading(origin) as original:
+                    fcntl.ioctl(handle, FICLONE, original)
+            finally:
+                os.close(handle)
+        except (OSError, SourceChanged, SourceUnreadable):  # those of the source are told when it is copied
+            return False
+        return True
 
     def _serve(self) -> None:
         tree = Tree(self._receiver.files)

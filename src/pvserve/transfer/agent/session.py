@@ -175,10 +175,14 @@ class Session:
             source = Source(ask["source"]["mount"], ask["source"]["path"])
             self._copier = Copier(source, origins(rows_), self.receiver, self._wire.send, self.fail)
         copies = list(candidates(place, self._partial, self._expected.values())) if ask["reuse"] else []
-        self._wire.send_json(STATE, {**state(place), "held": self._partial.held()})
+        self._wire.send_json(STATE, {**state(place), "held": self._partial.held(), "shares": self._shares()})
         self._tell_have([file for file, _ in copies])
         self._wire.send(READY)
         threading.Thread(target=self._copy, args=(place, copies), daemon=True).start()
+
+    def _shares(self) -> bool:
+        """Whether a copy takes no room for what the source has."""
+        return self._copier is not None and self._copier.can_share()
 
     def _tell_have(self, copied: list[Expected]) -> None:
         told: list[list[Any]] = [[file.number, "c"] for file in copied]
