@@ -53,7 +53,16 @@ def _failure(told: Mapping[str, Any], target: Target) -> PvserveError:
             remedy=("give the volume's files to the namespace's fsGroup, or load with the identity that owns them",),
         )
     if code == "Overtaken":
-        return Temporary("Overtaken", f"another writer took {target} over", subject=str(target))
+        return Temporary(
+            "Overtaken",
+            f"another writer took {target} over",
+            subject=str(target),
+            remedy=(
+                "run the same command again",
+                "where it says so again and nobody writes, an interrupted load came with the volume from another claim: "
+                f"pvserve gc {target.claim} --older-than 0",
+            ),
+        )
     if code in ("SourceChanged", "SourceUnreadable"):
         return _source(code, text)
     if code == "Occupied":
