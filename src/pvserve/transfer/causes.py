@@ -59,7 +59,7 @@ def _failure(told: Mapping[str, Any], target: Target) -> PvserveError:
             subject=str(target),
             remedy=(
                 "run the same command again",
-                "where it says so again and nobody writes, an interrupted load came with the volume from another claim: "
+                "where it says so again and nobody writes, an interrupted load came with the volume: "
                 f"pvserve gc {target.claim} --older-than 0",
             ),
         )
