@@ -14,6 +14,8 @@ import yaml
 
 from bed import models
 from bed.build import installed
+from bed.environment import variables
+from bed.s3 import Bucket
 from bed.settings import settings
 from pvserve.render.helm import KEEP
 
@@ -115,3 +117,25 @@ def serves(kubectl: Kubectl) -> None:
     """The service is Ready, and proven to serve from the claim."""
     kubectl("wait", "--for=condition=Ready", "inferenceservice/granite-pvc", "--timeout=180s")
     pvserve("verify", "granite-pvc", namespace=kubectl.namespace)
+
+
+def test_a_rendered_job_fetches_from_s3_without_a_client(kubectl: Kubectl, origin: list[str], tmp_path: Path) -> None:
+    given = {key.removeprefix("PVSERVE_TEST_S3_"): value for key, value in variables(settings()).items()}
+    local = given["LOCAL_ENDPOINT"].removeprefix("http://")
+    bucket = Bucket(local, given["ACCESS_KEY"], given["SECRET_KEY"], kubectl.namespace)
+    bucket.make()
+    keys = bucket.upload(models.make("gguf", tmp_path / "granite"), "granite")
+    try:
+        words = {"AWS_ACCESS_KEY_ID": bucket.access, "AWS_SECRET_ACCESS_KEY": bucket.secret}
+        words["AWS_S3_ENDPOINT"] = given["ENDPOINT"]
+        kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "models"}, "stringData": words})
+        source = [f"s3://{bucket.name}/granite", "--connection", "models", *origin]
+        pvserve("render", *source, "--to", "job", "--dir", str(tmp_path / "job"), namespace=kubectl.namespace)
+        written = "".join(path.read_text() for path in (tmp_path / "job").iterdir())
+        assert bucket.secret not in written
+        kubectl("apply", "-f", str(tmp_path / "job"))
+        kubectl("wait", "--for=condition=Complete", "job", "--all", "--timeout=120s")
+        pvserve("verify", "pvc://cache/granite", namespace=kubectl.namespace)
+        pvserve("load", *source[:3], "pvc://cache/granite", "-y", namespace=kubectl.namespace)
+    finally:
+        bucket.remove(keys)

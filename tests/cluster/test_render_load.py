@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from pvserve.cluster import Cluster
-from pvserve.facts import Object, name
+from pvserve.facts import Object, annotations_of, name
+from pvserve.render.argocd import WAVE
 
 from .offers import until
 from .ui_service import Ran, gguf, leaving_nothing, make, pvserve, runtime, service
@@ -51,14 +52,21 @@ def rendered(cluster: Cluster, form: str, *more: str) -> list[dict[str, Any]]:
 def ended(cluster: Cluster, selector: str, seconds: float = 120) -> dict[str, Any]:
     """The result that a finished pod left in its termination message."""
 
+    seen: list[Any] = []
+
     def terminated() -> Object | None:
-        for pod in cluster.list("v1", "Pod", cluster.namespace, label_selector=selector):
-            for state in (pod.get("status") or {}).get("containerStatuses") or ():
+        seen[:] = [pod.get("status") for pod in cluster.list("v1", "Pod", cluster.namespace, label_selector=selector)]
+        for status in seen:
+            for state in (status or {}).get("containerStatuses") or ():
                 if (state.get("state") or {}).get("terminated"):
                     return state["state"]["terminated"]
         return None
 
-    found = until(f"a pod of {selector} ends", terminated, seconds)
+    try:
+        found = until(f"a pod of {selector} ends", terminated, seconds)
+    except pytest.fail.Exception:
+        events = [event.get("message") for event in cluster.list("v1", "Event", cluster.namespace)]
+        pytest.fail(f"no pod of {selector} ended in {seconds:.0f} s: {seen}\n{events}")
     assert found["exitCode"] == 0, found
     result: dict[str, Any] = json.loads(found["message"])
     return result
@@ -87,6 +95,28 @@ def test_the_job_loads_and_the_next_plan_has_only_to_note_it(cluster: Cluster, l
     noted = pvserve("load", SOURCE, told["uri"], "-n", cluster.namespace, "-y")
     assert noted.code == 0, noted.explained()
     assert pvserve("render", *CONVERTING, "--to", "job", "-n", cluster.namespace).error["reason"] == "NothingToLoad"
+
+
+def test_the_waves_of_argo_cd_applied_one_after_the_other_serve(cluster: Cluster, loaded: Ran) -> None:
+    objects = rendered(cluster, "argocd", "--repo", "https://git.example/models.git")
+    waves: dict[str, list[dict[str, Any]]] = {"0": [], "1": []}
+    for obj in objects:
+        if obj["kind"] != "Application":
+            waves[annotations_of(obj).get(WAVE, "0")].append(obj)
+    for obj in waves["0"]:
+        cluster.apply(obj)
+    (job,) = (obj for obj in waves["0"] if obj["kind"] == "Job")
+    ended(cluster, f"batch.kubernetes.io/job-name={name(job)}")
+    for obj in waves["1"]:
+        cluster.apply(obj)
+    until(
+        "the service is Ready",
+        lambda: pvserve("status", "granite-pvc", "-n", cluster.namespace).code == 0,
+        180,
+        every=3,
+    )
+    proof = pvserve("verify", "granite-pvc", "-n", cluster.namespace)
+    assert proof.code == 0, proof.explained()
 
 
 def pod_of(form: str, objects: list[dict[str, Any]]) -> dict[str, Any]:

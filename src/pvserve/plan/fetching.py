@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from urllib.parse import quote
 from pvserve.facts import Facts, Object, Unknown, annotations_of
 from pvserve.plan.claim import recorded_models
 from pvserve.plan.edit_service import CONNECTION, MANAGED_BY, storage_of
-from pvserve.plan.load_step import PLACE, PROGRAM_MOUNT, PROGRAM_START, program_mount, program_volume
+from pvserve.plan.load_step import PLACE, PROGRAM_MOUNT, PROGRAM_START, plain_word, program_mount, program_volume
 from pvserve.plan.loader import CONTAINER, MOUNT
 from pvserve.plan.loading import LOADER_LABEL, loader_image, planned_pod
 from pvserve.plan.part import Part, refused
@@ -151,16 +152,15 @@ def fetch_job(step: LoadJob, epoch: int, program: str) -> dict[str, Any]:
     return job
 
 
-def rendered_job(step: LoadJob, program: str) -> dict[str, Any]:
-    """The Job for files: no Lease is held for it, its name tells its content, and it stays when it has finished.
-
-    What applies files again would else start it anew.
-    """
-    job = fetch_job(step, 0, program)
-    job["spec"].pop("ttlSecondsAfterFinished")
-    content = json.dumps(job["spec"], sort_keys=True).encode()
-    job["metadata"]["name"] = f"pvserve-load-{hashlib.sha256(content).hexdigest()[:12]}"
-    return job
+def fetch_pod(step: LoadJob, program: str, results: Sequence[str] = ()) -> dict[str, Any]:
+    """Labels and spec of the same pod as others run it, for whom nobody holds a Lease; `results` are more arguments."""
+    template = step.job["spec"]["template"]
+    spec = deepcopy(dict(template["spec"]))
+    spec.pop("affinity", None)  # a node by name: that of a pod which ran when the plan was made
+    order = json.dumps({**step.order, "epoch": 0}, separators=(",", ":"), sort_keys=True)
+    spec["containers"][0]["args"] = ["load", plain_word(order), *results]
+    spec["volumes"] = [*spec["volumes"], program_volume(program)]
+    return {"labels": dict(template["metadata"]["labels"]), "spec": spec}
 
 
 def job_name(claim: str, path: str, epoch: int) -> str:

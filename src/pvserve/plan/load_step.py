@@ -46,17 +46,24 @@ def step_command() -> list[str]:
 def step_arguments(load: Load, *, source: str = SOURCE, path: str = "") -> list[str]:
     """The program's arguments; the pod has the source's claim at `source`; `path` stands for the path to load to."""
     directory = f"{source}/{load.source_path}".rstrip("/")
-    words = ["load", "--from", _text(directory), "--within", source, "--source-name", _text(load.source)]
-    words += ["--to", path or _text(load.path), "--mount", MOUNT, "--claim", load.claim]
+    words = ["load", "--from", plain_word(directory), "--within", source, "--source-name", plain_word(load.source)]
+    words += ["--to", path or plain_word(load.path), "--mount", MOUNT, "--claim", load.claim]
     for flag, patterns in (("--include", load.include), ("--exclude", load.exclude)):
-        words += [word for pattern in patterns for word in (flag, _text(pattern))]
+        words += [word for pattern in patterns for word in (flag, plain_word(pattern))]
     if load.manifest_digest:
         words += ["--expect", load.manifest_digest]
     return [*words, "--replace"] if load.replace else words
 
 
-def step_pod(load: Load, program: str, results: Sequence[str] = ("--result", TERMINATION_LOG)) -> dict[str, Any]:
-    """Labels and spec of a pod that loads and ends; `program` is the ConfigMap's name.
+def step_pod(
+    load: Load,
+    program: str,
+    results: Sequence[str] = ("--result", TERMINATION_LOG),
+    *,
+    source: str = SOURCE,
+    path: str = "",
+) -> dict[str, Any]:
+    """Labels and spec of a pod that loads and ends; `program` is the ConfigMap's name, the rest as `step_arguments`.
 
     It is the load's own loader pod, with its image, identity, placement and claims. A node by name stays out: it was
     that of a pod which ran when the plan was made.
@@ -64,7 +71,8 @@ def step_pod(load: Load, program: str, results: Sequence[str] = ("--result", TER
     spec = deepcopy(dict(load.pod["spec"]))
     spec.pop("affinity", None)
     container = spec["containers"][0]
-    container |= {"name": CONTAINER, "command": step_command(), "args": [*step_arguments(load), *results]}
+    arguments = [*step_arguments(load, source=source, path=path), *results]
+    container |= {"name": CONTAINER, "command": step_command(), "args": arguments}
     container["volumeMounts"] = [*container["volumeMounts"], program_mount()]
     spec["volumes"] = [*spec["volumes"], program_volume(program)]
     return {"labels": dict(load.pod["metadata"]["labels"]), "spec": spec}
@@ -80,24 +88,29 @@ def program_mount() -> dict[str, Any]:
     return {"name": PROGRAM_VOLUME, "mountPath": PROGRAM_MOUNT, "readOnly": True}
 
 
-def step_job(load: Load, namespace: str, program: str) -> dict[str, Any]:
-    """A Job that runs the step until it is done, or cannot be.
+def job_of(
+    pod: Mapping[str, Any],
+    place: str,
+    namespace: str,
+    final: Sequence[int] = FINAL_CODES,
+    labels: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A Job that runs such a pod until it is done, or ends with a code of `final`; `place` is pvc://CLAIM/PATH.
 
     Its name tells its content: a Job's pod cannot be changed, so another load is another Job. It is not removed when
     it has finished: what applies files again would start it anew.
     Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/#pod-failure-policy
     """
-    pod = step_pod(load, program)
     content = json.dumps(pod, sort_keys=True).encode()
-    annotations = {PLACE: f"pvc://{load.claim}/{load.path}"}
-    codes = {"containerName": CONTAINER, "operator": "In", "values": list(FINAL_CODES)}
+    annotations = {PLACE: place}
+    codes = {"containerName": CONTAINER, "operator": "In", "values": list(final)}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": f"pvserve-load-{hashlib.sha256(content).hexdigest()[:12]}",
             "namespace": namespace,
-            "labels": {MANAGED_BY: "pvserve"},
+            "labels": {MANAGED_BY: "pvserve", **(labels or {})},
             "annotations": annotations,
         },
         "spec": {
@@ -113,6 +126,6 @@ def step_job(load: Load, namespace: str, program: str) -> dict[str, Any]:
     }
 
 
-def _text(word: str) -> str:
+def plain_word(word: str) -> str:
     """As an argument that Kubernetes takes no variable out of."""
     return word.replace("$(", "$$(")

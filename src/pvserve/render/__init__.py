@@ -16,6 +16,7 @@ from pvserve.render.helm import helm
 from pvserve.render.job import job
 from pvserve.render.kfp import kfp
 from pvserve.render.kustomize import kustomize
+from pvserve.render.loading import refuse_signed_address
 from pvserve.render.manifests import manifests
 from pvserve.render.options import Options
 from pvserve.render.tekton import tekton
@@ -41,4 +42,5 @@ def render(plan: Plan, form: str, options: Options | None = None) -> dict[str, s
     """
     if form not in FORMS:
         raise UsageError("UnknownForm", f"there is no form {form!r} to render to; there are {', '.join(FORMS)}")
+    refuse_signed_address(plan)
     return FORMS[form](plan, options or Options())

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from pvserve.facts import name
 from pvserve.plan.edit_service import MANAGED_BY
-from pvserve.plan.load_step import BACKOFF_LIMIT, FINAL_CODES, step_arguments, step_pod
-from pvserve.plan.steps import Load, Plan
+from pvserve.plan.load_step import BACKOFF_LIMIT
+from pvserve.plan.steps import Plan
 from pvserve.render.header import header
-from pvserve.render.loading import before_load, load_of, program
+from pvserve.render.loading import InCluster, before_load, load_of
 from pvserve.render.scalars import dump, dump_all
 
 API = "argoproj.io/v1alpha1"
@@ -30,7 +29,7 @@ def argo_workflows(plan: Plan) -> dict[str, str]:
     called = f"{root}-load"
     template = _template(plan, load, called)
     return {
-        f"{root}/argo-workflows/needed.yaml": dump_all([*before_load(plan), program(plan)]),
+        f"{root}/argo-workflows/needed.yaml": dump_all([*before_load(plan), load.program]),
         f"{root}/argo-workflows/workflowtemplate.yaml": header(plan, f"WorkflowTemplate {called}") + dump(template),
         f"{root}/argo-workflows/workflow.yaml": _RUN_HEAD + dump(_workflow(plan, called)),
     }
@@ -41,17 +40,16 @@ _RUN_HEAD = """\
 """
 
 
-def _template(plan: Plan, load: Load, called: str) -> dict[str, Any]:
-    pod = step_pod(load, name(program(plan)), [])
+def _template(plan: Plan, load: InCluster, called: str) -> dict[str, Any]:
+    files = [word for key in VALUES for word in (f"--{key}-file", f"{TMP_MOUNT}/{key}")]
+    pod = load.pod(files, path="{{inputs.parameters.path}}")
     spec = pod["spec"]
     container = {key: value for key, value in spec["containers"][0].items() if key != "name"}
-    files = [word for key in VALUES for word in (f"--{key}-file", f"{TMP_MOUNT}/{key}")]
-    container["args"] = [*step_arguments(load, path="{{inputs.parameters.path}}"), *files]
-    codes = ", ".join(map(str, FINAL_CODES))
+    codes = ", ".join(map(str, load.final_codes))
     step = {
         "name": "load",
         "metadata": {"labels": pod["labels"]},
-        "inputs": {"parameters": [{"name": "path"}]},
+        **({"inputs": {"parameters": [{"name": "path"}]}} if load.takes_path else {}),
         "container": container,
         "retryStrategy": {
             "limit": str(BACKOFF_LIMIT),
@@ -67,9 +65,9 @@ def _template(plan: Plan, load: Load, called: str) -> dict[str, Any]:
         "metadata": {"name": called, "namespace": plan.namespace, "labels": {MANAGED_BY: "pvserve"}},
         "spec": {
             "entrypoint": "load",
-            "arguments": {"parameters": [{"name": "path", "value": load.path}]},
+            **({"arguments": {"parameters": [{"name": "path", "value": plan.path}]}} if load.takes_path else {}),
             # One workflow at a time writes to the place; other writers are kept apart on the volume itself.
-            "synchronization": {"mutexes": [{"name": _mutex(load)}]},
+            "synchronization": {"mutexes": [{"name": _mutex(plan.claim)}]},
             **{key: spec[key] for key in kept if key in spec},
             "templates": [step],
         },
@@ -89,5 +87,5 @@ def _workflow(plan: Plan, called: str) -> dict[str, Any]:
     }
 
 
-def _mutex(load: Load) -> str:
-    return "pvserve-" + hashlib.sha256(load.claim.encode()).hexdigest()[:20]
+def _mutex(claim: str) -> str:
+    return "pvserve-" + hashlib.sha256(claim.encode()).hexdigest()[:20]

@@ -15,7 +15,7 @@ from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.steps import Plan
 from pvserve.render.header import header
 from pvserve.render.kustomize import file_name
-from pvserve.render.loading import is_before_load, job_of
+from pvserve.render.loading import find_load, is_before_load
 from pvserve.render.objects import objects_of
 from pvserve.render.options import Options
 from pvserve.render.scalars import dump
@@ -41,12 +41,14 @@ def argocd(plan: Plan, options: Options) -> dict[str, str]:
             remedy=("add --repo URL, and --repo-path for the directory in it that --dir stands for",),
         )
     root = plan.service or plan.claim
-    made, program = job_of(plan) or (None, None)
+    load = find_load(plan)
     objects = objects_of(plan)
-    files = {file_name(obj, objects): dump(_placed(obj, waves=made is not None)) for obj in objects}
-    if made is not None and program is not None:
-        files |= {f"{name(program)}.yaml": dump(program), "load.yaml": dump(made)}
-    loads = f"Job {name(made)}" if made is not None else ""
+    files = {file_name(obj, objects): dump(_placed(obj, waves=load is not None)) for obj in objects}
+    loads = ""
+    if load is not None:
+        made = load.job()
+        files |= {load.program_file: dump(load.program), "load.yaml": dump(made)}
+        loads = f"Job {name(made)}"
     return {
         f"{root}/application.yaml": header(plan, loads) + _HEAD + dump(_application(plan, root, options)),
         **{f"{root}/manifests/{file}": text for file, text in files.items()},

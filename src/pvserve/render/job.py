@@ -8,18 +8,16 @@ from __future__ import annotations
 from pvserve.facts import name
 from pvserve.plan.steps import Plan
 from pvserve.render.header import header
-from pvserve.render.loading import before_load, job_of, nothing_to_load
+from pvserve.render.loading import before_load, load_of
 from pvserve.render.scalars import dump, dump_all
 
 
 def job(plan: Plan) -> dict[str, str]:
     """Two files: the program, which all models of a namespace share, and the claim with the Job."""
-    objects = job_of(plan)
-    if objects is None:
-        raise nothing_to_load(plan, "job")
-    made, program = objects
+    load = load_of(plan, "job")
+    made = load.job()
     return {
-        f"{name(program)}.yaml": dump(program),
+        load.program_file: dump(load.program),
         f"{plan.service or plan.claim}-load.yaml": header(plan, loads=f"Job {name(made)}")
         + dump_all([*before_load(plan), made]),
     }

@@ -10,50 +10,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from pvserve.facts import name
-from pvserve.plan.load_step import PROGRAM_MOUNT, step_arguments, step_pod
-from pvserve.plan.loader import MOUNT, SOURCE
+from pvserve.errors import Refused
 from pvserve.plan.steps import Load, Plan
 from pvserve.render.header import header
 from pvserve.render.kfp_component import component
-from pvserve.render.loading import before_load, load_of, program
+from pvserve.render.loading import InCluster, before_load, load_of
 from pvserve.render.scalars import dump, dump_all
 from pvserve.spec.quantity import parse_quantity
 
 SCHEMA = "2.1.0"
 SDK = "kfp-2.17.3"  # the compiler whose output this is
 TASK, EXECUTOR, COMPONENT = "load-model", "exec-load-model", "comp-load-model"
+FILES = ("uri", "digest", "bytes")
 OUTPUTS = {"bytes": "NUMBER_INTEGER", "digest": "STRING", "uri": "STRING"}
 RETRIES = 3
 _GIGABYTE = 1e9
 
 
 def kfp(plan: Plan) -> dict[str, str]:
-    """`NAME/kfp/`: `pipeline.yaml` to import, `component.py` for pipelines of your own, and what both need."""
+    """`NAME/kfp/`: `pipeline.yaml` to import, and what it needs; of a source on a claim also `component.py`.
+
+    Raises Refused where the platform's part of a pipeline has no word for what the pod mounts.
+    """
     load = load_of(plan, "kfp")
     root = plan.service or plan.claim
     called = f"{root}-load"
-    spec = step_pod(load, name(program(plan)), [])["spec"]
-    return {
-        f"{root}/kfp/needed.yaml": dump_all([*before_load(plan), program(plan)]),
+    files = [word for key in FILES for word in (f"--{key}-file", f"{{{{$.outputs.parameters['{key}'].output_file}}}}")]
+    spec = load.pod(files, path="{{$.inputs.parameters['path']}}", mounted_once=True)["spec"]
+    made = {
+        f"{root}/kfp/needed.yaml": dump_all([*before_load(plan), load.program]),
         f"{root}/kfp/pipeline.yaml": header(plan, f"Pipeline {called}")
         + dump(_pipeline(load, spec, called))
-        + dump_all([_platform(plan, load, spec)]),
-        f"{root}/kfp/component.py": component(load, image=str(spec["containers"][0]["image"])),
+        + dump_all([_platform(spec)]),
     }
+    if isinstance(load.step, Load):
+        image = str(spec["containers"][0]["image"])
+        made[f"{root}/kfp/component.py"] = component(load.step, image, load.source_mount)
+    return made
 
 
-def source_mount(load: Load) -> str:
-    """Where the task has the source: a claim that is source and target is mounted once."""
-    return MOUNT if load.source_claim == load.claim else SOURCE
-
-
-def _pipeline(load: Load, spec: dict[str, Any], called: str) -> dict[str, Any]:
-    path = {"defaultValue": load.path, "isOptional": True, "parameterType": "STRING"}
-    task = {
+def _pipeline(load: InCluster, spec: dict[str, Any], called: str) -> dict[str, Any]:
+    task: dict[str, Any] = {
         "cachingOptions": {},  # off: a load that was skipped since it ran once would leave another claim empty
         "componentRef": {"name": COMPONENT},
-        "inputs": {"parameters": {"path": {"componentInputParameter": "path"}}},
         "retryPolicy": {
             "backoffDuration": "0s",
             "backoffFactor": 2.0,
@@ -62,28 +61,30 @@ def _pipeline(load: Load, spec: dict[str, Any], called: str) -> dict[str, Any]:
         },
         "taskInfo": {"name": TASK},
     }
+    interface: dict[str, Any] = {
+        "executorLabel": EXECUTOR,
+        "outputDefinitions": {"parameters": {key: {"parameterType": kind} for key, kind in OUTPUTS.items()}},
+    }
+    root: dict[str, Any] = {"dag": {"tasks": {TASK: task}}}
+    if load.takes_path:
+        task["inputs"] = {"parameters": {"path": {"componentInputParameter": "path"}}}
+        interface["inputDefinitions"] = {"parameters": {"path": {"parameterType": "STRING"}}}
+        path = {"defaultValue": load.step.path, "isOptional": True, "parameterType": "STRING"}
+        root["inputDefinitions"] = {"parameters": {"path": path}}
+    words = f"Loads a model from {load.step.source} onto claim {load.step.claim}."
     return {
-        "components": {
-            COMPONENT: {
-                "executorLabel": EXECUTOR,
-                "inputDefinitions": {"parameters": {"path": {"parameterType": "STRING"}}},
-                "outputDefinitions": {"parameters": {key: {"parameterType": kind} for key, kind in OUTPUTS.items()}},
-            }
-        },
-        "deploymentSpec": {"executors": {EXECUTOR: {"container": _container(load, spec["containers"][0])}}},
-        "pipelineInfo": {"description": f"Loads a model from {load.source} onto claim {load.claim}.", "name": called},
-        "root": {"dag": {"tasks": {TASK: task}}, "inputDefinitions": {"parameters": {"path": path}}},
+        "components": {COMPONENT: interface},
+        "deploymentSpec": {"executors": {EXECUTOR: {"container": _container(spec["containers"][0])}}},
+        "pipelineInfo": {"description": words, "name": called},
+        "root": root,
         "schemaVersion": SCHEMA,
         "sdkVersion": SDK,
     }
 
 
-def _container(load: Load, container: dict[str, Any]) -> dict[str, Any]:
-    arguments = step_arguments(load, source=source_mount(load), path="{{$.inputs.parameters['path']}}")
-    for key in ("uri", "digest", "bytes"):
-        arguments += [f"--{key}-file", f"{{{{$.outputs.parameters['{key}'].output_file}}}}"]
+def _container(container: dict[str, Any]) -> dict[str, Any]:
     return {
-        "args": arguments,
+        "args": container["args"],
         "command": container["command"],
         "env": [dict(item) for item in container.get("env", ())],
         "image": container["image"],
@@ -107,28 +108,43 @@ def _resources(resources: dict[str, Any]) -> dict[str, Any]:
     return dict(sorted(made.items()))
 
 
-def _platform(plan: Plan, load: Load, spec: dict[str, Any]) -> dict[str, Any]:
-    """What only Kubernetes knows of: kfp-kubernetes' part of the file."""
-    claims = {load.claim: MOUNT, **({load.source_claim: SOURCE} if source_mount(load) == SOURCE else {})}
-    executor: dict[str, Any] = {
-        "configMapAsVolume": [
-            {
-                "configMapName": name(program(plan)),
-                "configMapNameParameter": _constant(name(program(plan))),
-                "mountPath": PROGRAM_MOUNT,
-                "optional": False,
-            }
-        ],
-        "imagePullPolicy": "IfNotPresent",
-    }
+def _platform(spec: dict[str, Any]) -> dict[str, Any]:
+    """What only Kubernetes knows of: kfp-kubernetes' part of the file. kfp itself gives the pod a /tmp."""
+    mounts = {mount["name"]: str(mount["mountPath"]) for mount in spec["containers"][0]["volumeMounts"]}
+    executor: dict[str, Any] = {"imagePullPolicy": "IfNotPresent"}
+    for volume in spec["volumes"]:
+        if volume["name"] in mounts and "emptyDir" not in volume:
+            word, value = _mounted(volume, mounts[volume["name"]])
+            executor.setdefault(word, []).append(value)
     if spec.get("nodeSelector"):
         executor["nodeSelector"] = {"labels": dict(spec["nodeSelector"])}
-    executor["pvcMount"] = [
-        {"constant": claim, "mountPath": mount, "pvcNameParameter": _constant(claim)} for claim, mount in claims.items()
-    ]
     if spec.get("tolerations"):
         executor["tolerations"] = [dict(item) for item in spec["tolerations"]]
-    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {EXECUTOR: executor}}}}}
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {EXECUTOR: dict(sorted(executor.items()))}}}}}
+
+
+def _mounted(volume: dict[str, Any], mount: str) -> tuple[str, dict[str, Any]]:
+    """A volume as the platform says it: its list, and the entry."""
+    if claim := volume.get("persistentVolumeClaim"):
+        called = claim["claimName"]
+        return "pvcMount", {"constant": called, "mountPath": mount, "pvcNameParameter": _constant(called)}
+    kind, given = ("configMap", volume.get("configMap")) if "configMap" in volume else ("secret", volume.get("secret"))
+    if not given or given.get("items"):
+        raise Refused(
+            "NoWordInForm",
+            f"a pipeline of kfp cannot mount volume {volume['name']}: of a Secret or ConfigMap it takes all keys",
+            remedy=(
+                "use a connection whose Secret holds nothing else",
+                "or another form: --to job, tekton, argo-workflows",
+            ),
+        )
+    called = given["name"] if kind == "configMap" else given["secretName"]
+    return f"{kind}AsVolume", {
+        f"{kind}Name": called,
+        f"{kind}NameParameter": _constant(called),
+        "mountPath": mount,
+        "optional": bool(given.get("optional", False)),
+    }
 
 
 def _constant(value: str) -> dict[str, Any]:

@@ -65,9 +65,8 @@ def load_model(
 '''
 
 
-def component(load: Load, image: str) -> str:
-    """The file's text."""
-    within = MOUNT if load.source_claim == load.claim else SOURCE
+def component(load: Load, image: str, within: str) -> str:
+    """The file's text; `within` is where the task mounts the source's claim."""
     claims = {load.claim: MOUNT, **({load.source_claim: SOURCE} if within == SOURCE else {})}
     mounts = [f"    kubernetes.mount_pvc(task, {claim!r}, {mount!r})" for claim, mount in claims.items()]
     words = step_arguments(load, source=within)

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pvserve.facts import name
 from pvserve.plan.edit_service import MANAGED_BY
-from pvserve.plan.load_step import step_arguments, step_pod
-from pvserve.plan.loader import MOUNT, SOURCE
-from pvserve.plan.steps import Load, Plan
+from pvserve.plan.loader import MOUNT
+from pvserve.plan.steps import Plan
 from pvserve.render.header import header
-from pvserve.render.loading import before_load, load_of, program
+from pvserve.render.loading import InCluster, before_load, load_of
 from pvserve.render.scalars import dump, dump_all
 
 API = "tekton.dev/v1"
@@ -34,9 +32,11 @@ def tekton(plan: Plan) -> dict[str, str]:
     load = load_of(plan, "tekton")
     root = plan.service or plan.claim
     called = f"{root}-load"
-    pod = step_pod(load, name(program(plan)), [])
-    needed = [*before_load(plan), program(plan)]
-    task, pipeline = _task(plan, load, pod, called), _pipeline(plan, called)
+    files = [word for key in RESULTS for word in (f"--{key}-file", f"$(results.{key}.path)")]
+    pod = load.pod(files, path="$(params.path)", mounted_once=True)
+    needed = [*before_load(plan), load.program]
+    params = [_PATH | {"default": plan.path}] if load.takes_path else []
+    task, pipeline = _task(plan, load, pod["spec"], called, params), _pipeline(plan, called, params)
     return {
         f"{root}/tekton/needed.yaml": dump_all(needed),
         f"{root}/tekton/task.yaml": header(plan, f"Task {called}") + dump(task),
@@ -54,17 +54,19 @@ def _metadata(plan: Plan, called: str) -> dict[str, Any]:
     return {"name": called, "namespace": plan.namespace, "labels": {MANAGED_BY: "pvserve"}}
 
 
-def _task(plan: Plan, load: Load, pod: dict[str, Any], called: str) -> dict[str, Any]:
-    spec = pod["spec"]
-    container = spec["containers"][0]
-    # The workspace is the claim; a source on the same claim is read through it too.
-    source = MOUNT if load.source_claim == load.claim else SOURCE
-    files = [word for key in RESULTS for word in (f"--{key}-file", f"$(results.{key}.path)")]
+_PATH = {"name": "path", "type": "string", "description": "directory on the claim"}
+
+
+def _task(
+    plan: Plan, load: InCluster, spec: dict[str, Any], called: str, params: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The workspace is the claim; whatever else the pod mounts is a volume."""
+    container, claim = spec["containers"][0], load.step.claim
     step = {key: container[key] for key in ("image", "imagePullPolicy", "workingDir", "env") if key in container}
     step |= {
         "name": "load",
         "command": container["command"],
-        "args": [*step_arguments(load, source=source, path="$(params.path)"), *files],
+        "args": container["args"],
         "computeResources": container.get("resources", {}),
         "securityContext": container.get("securityContext", {}),
         "volumeMounts": [mount for mount in container["volumeMounts"] if mount["name"] != "claim"],
@@ -74,11 +76,9 @@ def _task(plan: Plan, load: Load, pod: dict[str, Any], called: str) -> dict[str,
         "kind": "Task",
         "metadata": {**_metadata(plan, called), "annotations": {"sidecar.istio.io/inject": "false"}},
         "spec": {
-            "description": f"Loads a model from {load.source} onto claim {load.claim}.",
-            "params": [
-                {"name": "path", "type": "string", "default": load.path, "description": "directory on the claim"}
-            ],
-            "workspaces": [{"name": WORKSPACE, "description": f"claim {load.claim}", "mountPath": MOUNT}],
+            "description": f"Loads a model from {load.step.source} onto claim {claim}.",
+            **({"params": params} if params else {}),
+            "workspaces": [{"name": WORKSPACE, "description": f"claim {claim}", "mountPath": MOUNT}],
             "results": [{"name": key, "description": text} for key, text in RESULTS.items()],
             "volumes": [volume for volume in spec["volumes"] if volume["name"] != "claim"],
             "steps": [step],
@@ -86,12 +86,13 @@ def _task(plan: Plan, load: Load, pod: dict[str, Any], called: str) -> dict[str,
     }
 
 
-def _pipeline(plan: Plan, called: str) -> dict[str, Any]:
+def _pipeline(plan: Plan, called: str, params: list[dict[str, Any]]) -> dict[str, Any]:
+    given = [{"name": item["name"], "value": f"$(params.{item['name']})"} for item in params]
     task = {
         "name": "load",
         "taskRef": {"name": called},
         "retries": RETRIES,
-        "params": [{"name": "path", "value": "$(params.path)"}],
+        **({"params": given} if given else {}),
         "workspaces": [{"name": WORKSPACE, "workspace": WORKSPACE}],
     }
     return {
@@ -99,7 +100,7 @@ def _pipeline(plan: Plan, called: str) -> dict[str, Any]:
         "kind": "Pipeline",
         "metadata": _metadata(plan, called),
         "spec": {
-            "params": [{"name": "path", "type": "string", "default": plan.path}],
+            **({"params": params} if params else {}),
             "workspaces": [{"name": WORKSPACE}],
             "results": [{"name": key, "value": f"$(tasks.load.results.{key})"} for key in RESULTS],
             "tasks": [task],

@@ -1,9 +1,10 @@
 """Plans as `plan.build` makes them, written by hand."""
 
+import copy
 from typing import Any
 
 from pvserve.facts.objects import ObjectKey
-from pvserve.plan.steps import ApplyObject, Load, NotDone, PatchObject, Plan, Prove, RetainVolume, WaitReady
+from pvserve.plan.steps import ApplyObject, Load, LoadJob, NotDone, PatchObject, Plan, Prove, RetainVolume, WaitReady
 from pvserve.render import Options
 from pvserve.render import render as written
 
@@ -162,6 +163,47 @@ def copying(*steps: Any, **fields: Any) -> Plan:
     """A plan with such a load; `steps` beside it, or all that a plan has."""
     rest = steps or tuple(item for item in whole().steps if not isinstance(item, Load))
     return whole(**{"steps": (*rest, copy_step()), **fields})
+
+
+def fetch_step() -> LoadJob:
+    """A load whose model lies in S3."""
+    spec = copy.deepcopy(POD_SPEC)
+    container, claim = spec["containers"][0], {"name": "claim", "mountPath": "/claim"}
+    volumes = [spec["volumes"][0], spec["volumes"][1]]
+    volumes += [
+        {"name": "ca", "configMap": {"name": "odh-trusted-ca-bundle", "optional": True}},
+        {"name": "connection", "secret": {"secretName": "aws-models"}},
+    ]
+    container["command"] = ["python3", "-X", "utf8", "-I", "-S", "/pvserve/load.py"]
+    container["volumeMounts"] = [
+        claim,
+        {"name": "tmp", "mountPath": "/tmp"},
+        {"name": "pvserve-program", "mountPath": "/pvserve", "readOnly": True},
+        {"name": "ca", "mountPath": "/pvserve-ca", "readOnly": True},
+        {"name": "connection", "mountPath": "/pvserve-secret", "readOnly": True},
+    ]
+    template = {"metadata": {"labels": MANAGED}, "spec": {**spec, "volumes": volumes}}
+    return LoadJob(
+        "load",
+        "fetch granite",
+        source="s3://models/granite",
+        claim="vllm-model-cache",
+        path="granite-7b-lab",
+        job={"metadata": {}, "spec": {"template": template}},
+        order={
+            "source": {"scheme": "s3", "uri": "s3://models/granite", "secret": "aws-models"},
+            "claim": "vllm-model-cache",
+        },
+        bytes=13 << 30,
+        files=12,
+        fingerprint="abc",
+    )
+
+
+def fetching() -> Plan:
+    """A plan with such a load."""
+    rest = tuple(item for item in whole().steps if not isinstance(item, Load))
+    return whole(steps=(*rest, fetch_step()))
 
 
 REPOSITORY = Options("https://git.example/models.git", "main", "clusters/one")

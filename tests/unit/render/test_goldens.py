@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pvserve.plan.load_step import program_map
 from pvserve.render import FORMS
-from pvserve.render.loading import program
 from pvserve.transfer.program import PACKED, STARTER, step_files
 
 from . import plans
@@ -20,7 +20,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "render"
 def written(form: str) -> dict[str, str]:
     """The files, without the program and what is named by it: that changes with the transfer, not with the forms."""
     plan = plans.copying()
-    name, packed = program(plan)["metadata"]["name"], step_files()[PACKED]
+    name, packed = program_map(plan.namespace, step_files())["metadata"]["name"], step_files()[PACKED]
     found = {}
     for file, text in render(plan, form).items():
         text = text.replace(packed, "PROGRAM\n").replace(name, "pvserve-load-PROGRAM")

@@ -11,9 +11,10 @@ import yaml
 
 from pvserve.errors import Refused
 from pvserve.facts.objects import annotations_of
-from pvserve.plan.load_step import step_job
+from pvserve.plan.load_step import job_of, step_pod
 from pvserve.plan.steps import Load, Plan
-from pvserve.transfer.program import step_files
+from pvserve.render import FORMS
+from pvserve.transfer.program import fetch_files, step_files
 
 from . import plans
 from .plans import render
@@ -69,10 +70,11 @@ def test_the_job_copies_from_claim_to_claim() -> None:
 
 
 def test_another_load_is_another_job_since_its_pod_cannot_be_changed() -> None:
-    (step,) = (step for step in plans.copying().steps if isinstance(step, Load))
-    name = step_job(step, "llm", "program")["metadata"]["name"]
-    assert step_job(copy.deepcopy(step), "llm", "program")["metadata"]["name"] == name
-    assert step_job(step, "llm", "other")["metadata"]["name"] != name
+    def named(program: str) -> str:
+        return str(job_of(step_pod(plans.copy_step(), program), "pvc://a/b", "llm")["metadata"]["name"])
+
+    assert named("program") == named("program")
+    assert named("other") != named("program")
 
 
 def test_the_job_tries_again_only_where_that_can_help() -> None:
@@ -93,6 +95,51 @@ def test_the_comment_says_what_loads() -> None:
 
 def test_the_job_says_where_it_loads_to() -> None:
     assert annotations_of(only("Job", plans.copying())) == {"pvserve.io/place": "pvc://vllm-model-cache/granite-7b-lab"}
+
+
+@pytest.mark.parametrize("form", [*LOADING, "argocd"])
+def test_a_source_that_the_cluster_reads_is_fetched_by_its_own_program(form: str) -> None:
+    made = documents(plans.fetching(), form)
+    (program,) = (obj for obj in made if obj.get("kind") == "ConfigMap")
+    assert program["data"] == fetch_files()
+    (found,) = containers(made)
+    assert found["args"][0] == "load"
+    order = json.loads(found["args"][1])
+    assert (order["source"]["uri"], order["epoch"]) == ("s3://models/granite", 0)
+    text = "".join(render(plans.fetching(), form).values())
+    assert "fetches the model's 12 files from s3://models/granite" in text
+    assert text.count("aws-models") >= 2  # the Secret is named, and mounted
+    assert "component.py" not in "".join(render(plans.fetching(), form))
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_a_signed_address_is_refused_and_not_shown(form: str) -> None:
+    source = "https://models.example/a.gguf?X-Amz-Signature=hush"
+    step = replace(plans.fetch_step(), source=source, order={"source": {"scheme": "https", "uri": source}})
+    with pytest.raises(Refused, match="has a query") as caught:
+        render(plans.whole(steps=(step,)), form)
+    assert "hush" not in str(caught.value.as_dict())
+
+
+def test_what_a_fetch_mounts_is_mounted_by_a_pipeline_of_kfp() -> None:
+    _, _, _, _, platform = documents(plans.fetching(), "kfp")
+    (executor,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
+    assert [item["mountPath"] for item in executor["pvcMount"]] == ["/claim"]
+    assert next((item["configMapName"], item["optional"]) for item in executor["configMapAsVolume"]) == (
+        "odh-trusted-ca-bundle",
+        True,
+    )
+    assert [(item["secretName"], item["mountPath"]) for item in executor["secretAsVolume"]] == [
+        ("aws-models", "/pvserve-secret")
+    ]
+
+
+def test_a_secret_of_which_one_key_is_wanted_is_no_word_of_kfp() -> None:
+    step = plans.fetch_step()
+    job = copy.deepcopy(dict(step.job))
+    job["spec"]["template"]["spec"]["volumes"][-1]["secret"]["items"] = [{"key": "a", "path": "b"}]
+    with pytest.raises(Refused, match="takes all keys"):
+        render(plans.whole(steps=(replace(step, job=job),)), "kfp")
 
 
 @pytest.mark.parametrize("form", LOADING)

@@ -30,9 +30,12 @@ TERMINATED = 143
 
 
 def main(arguments: Any) -> int:
-    """`load ORDER` or `list ORDER`, a JSON object; `-` reads it from stdin."""
+    """`load ORDER` or `list ORDER`, a JSON object; `-` reads it from stdin.
+
+    `load` also takes `--uri-file`, `--digest-file` and `--bytes-file FILE`, for pipelines that read results there.
+    """
     os.umask(0)
-    command, text = arguments
+    command, text, *files = arguments
     began = time.monotonic()
     text = sys.stdin.read() if text == "-" else text
     progress = Progress()
@@ -44,12 +47,21 @@ def main(arguments: Any) -> int:
             return tell_list(order.listed(order.source(progress.wait_for).rows()).listing)
         threading.Thread(target=_keep_telling, args=(progress, began), daemon=True).start()
         done = carry_out(order, progress)
+        _write_results(done, files)
         return _end({"done": True, **done, "peakMemory": getrusage(RUSAGE_SELF).ru_maxrss << 10}, 0)
     except PvserveError as error:
         return _end({"done": False, **error.as_dict()["error"]}, error.exit_code)
     except BaseException as error:  # noqa: BLE001 - the last word must say why
         found = _as_ours(error, order)
         return _end({"done": False, **found.as_dict()["error"]}, found.exit_code)
+
+
+def _write_results(done: dict[str, Any], files: list[str]) -> None:
+    values = {"--uri-file": done["uri"], "--digest-file": done["manifest"], "--bytes-file": done["bytes"]}
+    for flag, file in zip(files[::2], files[1::2]):
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with open(file, "w", encoding="utf-8") as result:
+            result.write(str(values[flag]))
 
 
 def tell_list(listing: Listing) -> int:
