@@ -14,6 +14,7 @@ from pvserve.errors import PvserveError
 from pvserve.transfer.agent.frames import PING, Broken, Wire
 
 PING_SECONDS = 5.0
+IDLE_PING_SECONDS = 20.0  # on streams that wait for work: load balancers cut what is idle for a minute
 
 
 @dataclass
@@ -28,14 +29,17 @@ class Channel:
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def keep_alive(self) -> None:
-        """Tell the agent now and then that we live, until closed."""
+        """Tell the agent now and then that we live, and what lies between that the data streams do, until closed."""
 
-        def ping() -> None:
+        def ping(wires: list[Wire], seconds: float) -> None:
             with contextlib.suppress(OSError, ValueError, Broken, PvserveError):
-                while not self._closed.wait(PING_SECONDS):
-                    self.control.send(PING)
+                while not self._closed.wait(seconds):
+                    for wire in wires:
+                        wire.send(PING)
 
-        threading.Thread(target=ping, daemon=True).start()
+        data = [wire for wire in self.data if wire is not self.control]
+        for pinged in (([self.control], PING_SECONDS), (data, IDLE_PING_SECONDS)):  # apart: a full data stream waits
+            threading.Thread(target=ping, args=pinged, daemon=True).start()
 
     def close(self) -> None:
         """End all streams at once, also under threads that wait in them."""

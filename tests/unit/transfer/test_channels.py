@@ -8,9 +8,23 @@ import pytest
 
 from pvserve.events import Note
 from pvserve.model import DigestCache, listing
-from pvserve.transfer import Target, channels, load
+from pvserve.transfer import Target, Via, channel, channels, load
 
 from .pod import LocalPod, contents
+
+
+@pytest.mark.parametrize("via", ["pod", "proxy"])
+def test_signs_of_life_on_streams_that_wait_disturb_nothing(
+    via: Via, source: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They begin before the agent knows a file."""
+    monkeypatch.setattr(channel, "IDLE_PING_SECONDS", 0.001)
+    pod = LocalPod(address="127.0.0.1", can_proxy=True)
+    done = load(listing(source), pod, Target("granite", "vllm", str(claim)), via=via, cache=cache)
+    assert contents(claim / "granite") == contents(source)
+    assert done.sent_bytes == done.manifest.bytes
+    assert len(pod.runs) == 1  # one session
+
 
 NEXT = {"proxy": {"can_proxy": True, "can_forward": True}, "port-forward": {"can_forward": True}, "exec": {}}
 

@@ -95,13 +95,15 @@ class Session:
             self._over.set()
 
     def data(self, wire: Wire) -> None:
-        """Serve one data stream; the client uses it only after READY."""
+        """Serve one data stream; the client uses it only after READY, but for signs of life."""
         tree: Tree | None = None
         try:
             while True:
                 frame = wire.receive()
                 if frame.kind == BYE:
                     return
+                if frame.kind == PING:
+                    continue
                 if self._partial is None:
                     raise Broken("a piece came before the files were named")
                 tree = tree or Tree(self._partial.files)
