@@ -99,7 +99,7 @@ def plan_many(
             gathered = [_kept(asked) for asked in [plans.submit(read, spec) for spec in specs]]
             made = _made(gathered)
             asked = [
-                plans.submit(_admitted, cluster.within(spec.namespace or cluster.namespace), found, plan)
+                plans.submit(_admitted, look.within(spec.namespace or cluster.namespace), found, plan)
                 for spec, found, plan in zip(specs, gathered, made, strict=True)
             ]
             planned = [_kept(each) for each in asked]

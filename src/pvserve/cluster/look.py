@@ -5,6 +5,8 @@ Owns remembering answers to reads, of one run. Must not remember what changes so
 
 from __future__ import annotations
 
+import itertools
+import json
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future
@@ -13,15 +15,18 @@ from typing import Any, TypeVar
 from pvserve.cluster.client import Cluster
 from pvserve.cluster.failures import Response
 from pvserve.cluster.rest import Json
-from pvserve.facts import Right, Unknown
+from pvserve.facts import Object, Right, Unknown
+from pvserve.facts import name as name_of
 
 T = TypeVar("T")
+NAMED = "metadata.name="
+FEW = 8  # names that are asked for one by one: a list of all may be long
 
 
 class Look(Cluster):
     """One look at `cluster`: of plans that ask the same at the same time, one asks and all have its answer.
 
-    A read that failed fails for all of them. Dry runs and all else that writes go to the server each time.
+    A read that failed fails for all of them. The same dry run is made once; what writes goes to the server each time.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -29,6 +34,7 @@ class Look(Cluster):
         self._rest = cluster._rest
         self._seen: dict[Hashable, Future[Any]] = {}
         self._asking = threading.Lock()
+        self._named = itertools.count(1)
 
     def version(self) -> str:
         """As the cluster says."""
@@ -45,7 +51,11 @@ class Look(Cluster):
     def find_all(
         self, api_version: str, kind: str, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
     ) -> tuple[Json, ...] | Unknown:
-        """As the cluster says."""
+        """As the cluster says; one name after the other out of one list, where it is asked for more than a FEW."""
+        name = field_selector.removeprefix(NAMED)
+        if name != field_selector and not label_selector and next(self._named) > FEW:
+            found = self.find_all(api_version, kind, namespace)
+            return found if isinstance(found, Unknown) else tuple(item for item in found if name_of(item) == name)
         selectors = {"label_selector": label_selector, "field_selector": field_selector}
         return self._once(
             ("list", api_version, kind, namespace, label_selector, field_selector),
@@ -64,6 +74,13 @@ class Look(Cluster):
         if method != "GET" or body is not None or headers:
             return super().raw(method, path, body, headers, timeout)
         return self._once(("raw", path), lambda: super(Look, self).raw(method, path, timeout=timeout))
+
+    def apply(self, obj: Object, *, dry_run: bool = False, force: bool = False) -> Json:
+        """As the cluster says; several plans may make the same class."""
+        if not dry_run:
+            return super().apply(obj, force=force)
+        asked = json.dumps(obj, sort_keys=True, default=dict)
+        return self._once(("dry run", force, asked), lambda: super(Look, self).apply(obj, dry_run=True, force=force))
 
     def _perhaps(
         self, api_version: str, kind: str, name: str, namespace: str, *, metadata_only: bool

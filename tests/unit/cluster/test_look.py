@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from pvserve.cluster import Cluster
-from pvserve.cluster.look import Look
+from pvserve.cluster.look import FEW, Look
 from pvserve.errors import Temporary
 from pvserve.facts import Right, Unknown
 
@@ -60,12 +61,31 @@ def test_names_namespaces_and_forms_are_told_apart(serve: Serve, connect: Connec
     assert len(server.asked) == 3
 
 
-def test_dry_runs_go_to_the_server_each_time(serve: Serve, connect: Connect) -> None:
+def config(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "n"}}
+
+
+def test_the_same_dry_run_is_made_once_and_what_writes_each_time(serve: Serve, connect: Connect) -> None:
     server = serve(script)
     look = Look(connect(server))
-    for _ in range(2):
-        look.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}}, dry_run=True)
+    for name in ("c", "c", "d"):
+        look.apply(config(name), dry_run=True)
     assert len(server.asked) == 2
+    for _ in range(2):
+        look.apply(config("c"))
+    assert len(server.asked) == 4
+
+
+def test_many_names_are_looked_for_in_one_list(serve: Serve, connect: Connect) -> None:
+    items = [{"metadata": {"name": "c5", "namespace": where}} for where in ("a", "b")]
+    body = {"kind": "PersistentVolumeClaimList", "apiVersion": "v1", "metadata": {}, "items": items}
+    server = serve(lambda asked: Answer(body={**body, "items": [] if "fieldSelector" in asked.query else items}))
+    look = Look(connect(server))
+    for number in range(FEW):
+        look.find_all("v1", "PersistentVolumeClaim", field_selector=f"metadata.name=x{number}")
+    found = [look.find_all("v1", "PersistentVolumeClaim", field_selector=f"metadata.name=c{n}") for n in range(40)]
+    assert len(server.asked) == FEW + 1
+    assert [len(each) for each in found if not isinstance(each, Unknown)] == [2 if n == 5 else 0 for n in range(40)]
 
 
 def test_a_read_that_fails_fails_for_all_without_new_patience(serve: Serve, connect: Connect) -> None:
