@@ -184,3 +184,15 @@ def test_a_certificate_of_a_ca_that_nobody_trusts_is_refused(shop: Cluster, tmp_
     trust(shop, Authority(tmp_path).file, "others")
     ran = pvserve("load", S3[0], "pvc://refused/x", *S3[1:], "--ca", "others", *where(shop))
     assert (ran.code, ran.error["reason"]) == (3, "SourceCertificate"), ran.explained()
+
+
+def test_models_of_one_file_are_listed_side_by_side(shop: Cluster, tmp_path: Path) -> None:
+    keys = f"namespace: {shop.namespace}\nruntime: none\nformat: gguf\nfetch: {{connection: models-s3}}\n"
+    models = [f"model: s3://bucket/granite\nname: m{number}\nclaim: many{number}\n{keys}" for number in (1, 2)]
+    (tmp_path / "models.yaml").write_text("---\n".join(models))
+    ran = pvserve("plan", "-f", tmp_path / "models.yaml", seconds=120)
+    plans = [line["plan"] for line in ran.lines if "plan" in line]
+    made = [step for plan in plans for step in plan["steps"] if step["step"] == "LoadJob"]
+    assert len(made) == 2, ran.explained()
+    assert {step["bytes"] for step in made} == {sum(map(len, contents().values()))}
+    until("no pod of ours is left", lambda: not own_pods(shop))

@@ -141,7 +141,7 @@ def leaving_nothing(cluster: Cluster) -> Iterator[None]:
 def own_pods(cluster: Cluster) -> list[str]:
     """pvserve's own pods that are left."""
     pods = cluster.list("v1", "Pod", cluster.namespace)
-    return [name(pod) for pod in pods if name(pod).startswith(("pvserve-load", "pvserve-reader"))]
+    return [name(pod) for pod in pods if name(pod).startswith(("pvserve-load", "pvserve-list", "pvserve-reader"))]
 
 
 def live_pods(cluster: Cluster, service_name: str) -> list[Object]:

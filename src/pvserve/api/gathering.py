@@ -93,4 +93,4 @@ def _listed_there(spec: ModelSpec, cluster: Cluster, facts: Facts) -> Listing | 
         raise Refused(
             "NoLoaderImage", f"no image is known for the loader pod: {why}", remedy=("name one with --image",)
         )
-    return list_remote(cluster, pod, listing_order(spec, facts))
+    return list_remote(cluster.anew(), pod, listing_order(spec, facts))

@@ -67,6 +67,10 @@ class Cluster:
         other.namespace = namespace
         return other
 
+    def anew(self) -> Cluster:
+        """The same cluster, asked anew each time: for what is waited for."""
+        return self
+
     def version(self) -> str:
         """The server's version, as v1.34.4."""
         return str(self._rest.json(Request("GET", "/version", subject="the server's version"))["gitVersion"])

@@ -32,9 +32,14 @@ class Look(Cluster):
     def __init__(self, cluster: Cluster) -> None:
         super().__init__(cluster._transport, cluster.namespace)
         self._rest = cluster._rest
+        self._plain = cluster
         self._seen: dict[Hashable, Future[Any]] = {}
         self._asking = threading.Lock()
         self._named = itertools.count(1)
+
+    def anew(self) -> Cluster:
+        """Without this look's memory."""
+        return self._plain.within(self.namespace)
 
     def version(self) -> str:
         """As the cluster says."""

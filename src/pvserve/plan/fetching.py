@@ -113,7 +113,8 @@ def listing_pod(spec: ModelSpec, facts: Facts) -> tuple[Object | None, str]:
     image, why = _image(spec, facts)
     if not image:
         return None, why
-    word = hashlib.sha256((spec.model or "").encode()).hexdigest()[:20]
+    # Of this place alone: models of one run are listed side by side, and each removes its own pod.
+    word = hashlib.sha256(f"{spec.model} {spec.claim.name} {spec.destination}".encode()).hexdigest()[:20]
     pod = planned_pod(spec, facts, image, {LOADER_LABEL: f"list-{word}"})
     pod["metadata"]["generateName"] = "pvserve-list-"
     inner = pod["spec"]

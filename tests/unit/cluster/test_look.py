@@ -98,3 +98,13 @@ def test_a_read_that_fails_fails_for_all_without_new_patience(serve: Serve, conn
     with pytest.raises(Temporary):
         look.find_all(*CLASSES)
     assert len(server.asked) == tries
+
+
+def test_what_is_waited_for_is_asked_anew(serve: Serve, connect: Connect) -> None:
+    server = serve(script)
+    look = Look(connect(server)).within("other")
+    look.find("v1", "Pod", "a")
+    for _ in range(2):
+        look.anew().find("v1", "Pod", "a")
+    assert len(server.asked) == 3
+    assert all("/namespaces/other/" in asked.path for asked in server.asked)

@@ -157,8 +157,12 @@ class Fetching:
             self.fetched += len(view)
             if not moving.ordered:
                 return True
-        moving.see(view)  # it is our turn, and nobody else's
+            digest = moving.digester()
+        digest(view)  # it is our turn, and nobody else's
         with self._lock:
+            if moving.generation != piece.generation:
+                return False
+            moving.turn = start + len(view)
             self._lock.notify_all()
         return True
 
@@ -186,7 +190,7 @@ class Fetching:
             with self._lock:
                 moving.begin(reader.promises(moving.item)._replace(ranged=moving.item.ranged))
                 self.fetched += len(data)
-            moving.see(memoryview(data))
+            moving.digester()(memoryview(data))
             table += PACKED.pack(number, len(data))
             body += data
         self.receiver.pack(len(numbers), memoryview(table + body), tree)

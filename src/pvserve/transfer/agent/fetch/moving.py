@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Any
+from typing import Any, Callable
 
 from pvserve.transfer.agent.expected import LET_GO
 from pvserve.transfer.agent.frames import CELL
@@ -49,11 +49,15 @@ class Moving:
         """A part is there already, so that not every byte will be seen."""
         self.complete = False
 
-    def see(self, data: memoryview) -> None:
-        """The next bytes."""
-        for digest in self._hashes:
-            digest.update(data)
-        self.turn += len(data)
+    def digester(self) -> Callable[[memoryview], None]:
+        """What takes the next bytes; of a file that is begun anew meanwhile, those of before."""
+        hashes = self._hashes
+
+        def digest(data: memoryview) -> None:
+            for each in hashes:
+                each.update(data)
+
+        return digest
 
     def came_damaged(self, handle: int = -1) -> tuple[str, str] | None:
         """(what came, what is published) where the two differ; `handle` is the file, read where not all was seen."""
