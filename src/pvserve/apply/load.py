@@ -5,6 +5,7 @@ Owns the order of these. Must not decide where the model goes (plan) nor how byt
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -114,7 +115,8 @@ def _once(cluster: Cluster, step: Load, listing: Listing | None, held: Held, tol
         except (Interrupted, Temporary) as error:
             raise attended.cause(error) from error
         except PvserveError as error:  # a pod that went just now answers in many ways
-            attended.pod_end = why_ended(cluster, pod)
+            with contextlib.suppress(PvserveError):
+                attended.pod_end = why_ended(cluster, pod)
             raise attended.cause(error) from error
     if held.lost.is_set():
         raise attended.cause(Temporary("LeaseLost", "the Lease was lost"))

@@ -159,6 +159,7 @@ class _Load:
         self._progress = progress
         self._sent = 0
         self._passed_over = ""
+        self._opened = False
         self._end: End | Channel | None = None
         self._cancelled = threading.Event()
         self._over = threading.Event()
@@ -251,10 +252,15 @@ class _Load:
         asked = self._asked
         try:
             channel = self._end = open_channel(self._reach, self._via, place_word(self._target))
-        except NoAgent as error:
+        except (NoAgent, Refused) as error:
+            if isinstance(error, Refused) and not (self._opened and error.reason == "ChannelUnavailable"):
+                raise
+            if self._opened:  # what has worked in this pod before is there, only not now
+                raise Broken(str(error)) from error
             if not isinstance(asked, Ask):
                 raise copy_needs_python(self._target, str(error)) from error
             return asked, ShellEnd(asked, self._reach, self._progress)
+        self._opened = True
         if not isinstance(asked, Ask):
             try:
                 asked = self._asked = asked(channel)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import socket
 import threading
 from pathlib import Path
 
@@ -11,12 +14,13 @@ import pytest
 from pvserve.errors import DataDiffers, Interrupted, PvserveError, Refused, Temporary
 from pvserve.events import Transfer
 from pvserve.model import DigestCache, Listing, listing
-from pvserve.transfer import Target, engine, inspect, load
+from pvserve.transfer import Target, channels, engine, inspect, load
 from pvserve.transfer.agent.expected import Expected
 from pvserve.transfer.agent.journal import journal_lines
 from pvserve.transfer.agent.place import Overtaken, Partial, Place
 from pvserve.transfer.agent.publish import publish
 from pvserve.transfer.ask import key_of, transfer_of
+from pvserve.transfer.values import Via
 from pvserve.transfer.window import PART
 
 from .conftest import MIB
@@ -83,6 +87,42 @@ def test_one_command_outlives_many_cuts(large: Path, claim: Path, cache: DigestC
     assert len(pod.streams) == 5
     assert contents(claim / "granite") == contents(large)
     assert done.sent_bytes <= done.manifest.bytes + 4 * PART
+
+
+@pytest.mark.parametrize("via", ["exec", "port-forward"])
+def test_what_has_worked_before_is_waited_for(
+    via: Via, large: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kubelet or an API server that is just starting may say anything; neither is the pod's fault."""
+    pod = LocalPod(can_forward=True)
+    opened = itertools.count()
+    stream, forward = pod.stream, pod.forward
+
+    def hindered(argv: list[str]) -> object:
+        number = next(opened)
+        pod.cut_at = 10 * MIB if number == 0 else None
+        pod.lacks = ("python3",) if number == 1 else ()
+        return stream(argv)
+
+    def forwarded(port: int) -> socket.socket:
+        number = next(opened)
+        made = forward(port)
+        if number == 2:
+            made.close()
+            raise OSError("connection refused")
+        if number == 1:  # the first session's data stream, after its control stream
+            threading.Timer(0.3, cut, [made.dup()]).start()
+        return made
+
+    def cut(end: socket.socket) -> None:
+        with end, contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+    monkeypatch.setattr(channels, "streams_for", lambda _name: 1)
+    pod.stream, pod.forward = hindered, forwarded  # type: ignore[method-assign,assignment]
+    done = load(listing(large), pod, Target("granite", "vllm", str(claim)), via=via, cache=cache)
+    assert contents(claim / "granite") == contents(large)
+    assert done.channel == via
 
 
 def test_a_stop_is_heard_and_resumed(large: Path, claim: Path, cache: DigestCache) -> None:
