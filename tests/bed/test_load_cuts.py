@@ -25,7 +25,7 @@ from tests.cluster.ui_service import leaving_nothing, own_pods
 from .apart import Apart
 
 pytestmark = pytest.mark.bed
-CUT_SECONDS = float(os.environ.get("PVSERVE_TEST_CUT_SECONDS", "18"))
+CUT_SECONDS = float(os.environ.get("PVSERVE_TEST_CUT_SECONDS", "15"))
 
 
 @pytest.fixture(scope="module")
