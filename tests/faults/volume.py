@@ -97,6 +97,11 @@ class Volume:
     def comes_back(self) -> None:
         """The node is up again."""
         self.unmount()
+        # Another mount namespace, of a container that is just starting, may hold the old mount for a moment: a mount
+        # of the same device would then be the same, broken file system.
+        deadline = time.monotonic() + UNMOUNT_SECONDS
+        while run("losetup", "-j", self.image) and time.monotonic() < deadline:
+            time.sleep(0.05)
         self.mount()
 
     def becomes_read_only(self) -> None:
