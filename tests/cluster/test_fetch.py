@@ -21,7 +21,7 @@ from pvserve.facts import name
 from pvserve.model import Entry, Manifest, manifest_digest
 from tests.unit.transfer.fetch.shop import KEY, SECRET
 
-from .offers import make_namespace, until
+from .offers import image, make_namespace, until
 from .shop import PORT, TOKEN, contents, host_of, open_shop, secret, trust
 from .ui_service import leaving_nothing, own_pods, pvserve
 
@@ -169,6 +169,8 @@ def test_what_cannot_be_read_is_refused_with_its_cause_before_a_claim_is_made(sh
         ((S3[0], "--connection", "wrong"), 4, "SourceForbidden"),
         ((S3[0], "--connection", "lacking"), 2, "ConnectionInvalid"),
         (("s3://bucket/gone", *S3[1:]), 3, "NoSuchSource"),
+        ((*S3, "--image", image("busybox")), 3, "FetchNeedsPython"),
+        ((S3[0], "--connection", "nobody"), 3, "MountNeedsObject"),
         (("hf://org/model", *hub), 3, "NoSuchSource"),
         (("hf://org/model@v9", *hub, "--connection", "hub"), 3, "NoSuchSource"),
     ):
