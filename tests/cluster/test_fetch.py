@@ -87,7 +87,7 @@ def test_a_source_is_fetched_proven_and_not_fetched_again(shop: Cluster, kind: s
     until("no pod of ours is left", lambda: not own_pods(shop))
 
 
-def test_a_load_left_alone_is_looked_at_cancelled_and_resumed(shop: Cluster) -> None:
+def test_a_load_left_alone_is_looked_at_cancelled_and_resumed(shop: Cluster, tmp_path: Path) -> None:
     target = "pvc://detached/granite"
     left = pvserve("load", SLOWER[0], target, *SLOWER[1:], "--detach", *where(shop))
     assert left.code == 0, left.explained()
@@ -98,6 +98,10 @@ def test_a_load_left_alone_is_looked_at_cancelled_and_resumed(shop: Cluster) -> 
     assert said.code == 0, said.explained()
     other = pvserve("load", S3[0], target, *S3[1:], *where(shop))
     assert (other.code, other.error["reason"]) == (3, "WriterActive"), other.explained()
+    (tmp_path / "config.json").write_text("{}")
+    local = pvserve("load", tmp_path, target, *where(shop))  # the Lease says that a Job writes there
+    assert (local.code, local.error["reason"]) == (3, "WriterActive"), local.explained()
+    assert left.lines[-1]["job"] in local.error["message"]
     ended = pvserve("cancel", target, "-n", shop.namespace, "-y")
     assert ended.code == 0, ended.explained()
     nobody = pvserve("cancel", target, "-n", shop.namespace, "-y")
