@@ -10,6 +10,7 @@ import threading
 from pvserve.apply.until import until
 from pvserve.cluster import Cluster
 from pvserve.errors import Refused, TimedOut
+from pvserve.events import Listener, StepState
 from pvserve.facts import Object, Unknown, annotations_of
 from pvserve.plan.claim import is_bound
 from pvserve.plan.lifecycle.cloning import CLONE_OF
@@ -17,16 +18,23 @@ from pvserve.plan.steps import WaitCloned
 
 CLAIM = ("v1", "PersistentVolumeClaim")
 FAILED = "ProvisioningFailed"  # external-provisioner's reason
+WAITS = "WaitForFirstConsumer"  # the volume controller's, of a class that binds so
 
 
-def wait_cloned(cluster: Cluster, step: WaitCloned, cancel: threading.Event) -> None:
-    """Returns when the claim is bound. Raises TimedOut with the driver's words; Refused where it was a try."""
+def wait_cloned(cluster: Cluster, step: WaitCloned, listen: Listener, cancel: threading.Event) -> None:
+    """Returns when the claim is bound, or waits for its first pod: whoever may not read the class learns it here.
+
+    Raises TimedOut with the driver's words; Refused where it was a try.
+    """
 
     def cloned() -> bool:
         claim = cluster.get(*CLAIM, step.claim, cluster.namespace)
         if is_bound(claim):
             return True
-        said = _said(cluster, claim) if step.attempt else ""
+        if _said(cluster, claim, WAITS):
+            listen(StepState(step.id, step.title, "ongoing", "the volume is made when a pod first mounts the claim"))
+            return True
+        said = _said(cluster, claim, FAILED) if step.attempt else ""
         if said and annotations_of(claim).get(CLONE_OF) == step.source and not claim["spec"].get("volumeName"):
             cluster.delete(*CLAIM, step.claim, cluster.namespace, uid=str(claim["metadata"]["uid"]))
             where = cluster.namespace
@@ -47,14 +55,14 @@ def wait_cloned(cluster: Cluster, step: WaitCloned, cancel: threading.Event) -> 
     try:
         until(cloned, step.timeout_seconds, late, cancel)
     except TimedOut as error:
-        error.detail = _said(cluster, cluster.get(*CLAIM, step.claim, cluster.namespace))
+        error.detail = _said(cluster, cluster.get(*CLAIM, step.claim, cluster.namespace), FAILED)
         raise
 
 
-def _said(cluster: Cluster, claim: Object) -> str:
-    """Why the driver made none, where its events may be read; "" where it did not say."""
+def _said(cluster: Cluster, claim: Object, reason: str) -> str:
+    """What an event of this reason says of the claim, where events may be read; "" where there is none."""
     uid = str(claim["metadata"]["uid"])
     found = cluster.find_all("v1", "Event", cluster.namespace, field_selector=f"involvedObject.uid={uid}")
     if isinstance(found, Unknown):
         return ""
-    return next((str(event.get("message") or "") for event in found if event.get("reason") == FAILED), "")
+    return next((str(event.get("message") or "") for event in found if event.get("reason") == reason), "")

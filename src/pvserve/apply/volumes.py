@@ -38,7 +38,7 @@ def run_volume_step(
         case WaitBound():
             _wait_bound(cluster, step, cancel)
         case WaitCloned():
-            wait_cloned(cluster, step, cancel)
+            wait_cloned(cluster, step, listen, cancel)
         case WaitResized():
             _wait_resized(cluster, step, listen, cancel)
 
