@@ -154,7 +154,7 @@ NEEDS: tuple[Need, ...] = (
     Need("gc", "", "persistentvolumes", ("list",), "Released volumes, and which Leases may go", "they stay", True),
     Need("gc", "storage.k8s.io", "storageclasses", ("list",), "copies of classes", "they are not looked for", True),
     Need("clone", "", "persistentvolumeclaims", ("get", "create", "patch", "delete"), "the claim, and the clone"),
-    Need("clone", "", "events", ("list",), "why a clone is not made", "only that it was not made in time is said"),
+    Need("clone", "", "events", ("list",), "what the driver says of the clone"),
     Need("clone", "storage.k8s.io", "storageclasses", ("get",), "which driver it is", "add `--try`", True),
 )  # fmt: skip
 
