@@ -197,7 +197,7 @@ def test_a_stop_is_heard_and_resumed(tmp_path: Path, claim: Path, cache: DigestC
     durable = durable_bytes(claim, listing(model))
     done = copy(source, LocalPod(), target, epoch=2, cache=cache)
     assert contents(claim / "granite") == contents(model)
-    assert 0 < done.sent_bytes <= done.manifest.bytes - durable + 2 * MIB
+    assert done.sent_bytes <= done.manifest.bytes - durable + 2 * MIB
 
 
 def test_another_directory_than_the_one_it_was_taken_for(workbench: Path, claim: Path, cache: DigestCache) -> None:
