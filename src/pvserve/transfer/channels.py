@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from pvserve.transfer.values import STDERR, STDOUT, ExecStream, Reach, Stream, V
 
 HEARD = "/tmp/pvserve-heard"  # noqa: S108 - in the pod: plan.loader waits for it
 CONNECT_SECONDS = 2.0  # a NetworkPolicy that drops costs this much, once
-FIXED_SECONDS = 10.0  # where there is no second choice
+FIXED_SECONDS, FIXED_TRIES = 10.0, 3  # where there is no second choice
 START_SECONDS = 30.0
 NOISE = 2000  # bytes of stderr kept for an error
 LAST_WORDS_SECONDS = 3.0
@@ -49,9 +50,7 @@ def open_channel(reach: Reach, via: Via, place: str) -> Channel:
     tried: list[str] = []
     try:
         secret = new_secret()
-        for name in ("pod", "proxy", "port-forward"):
-            if via not in ("auto", name):
-                continue
+        for name in _ways(via):
             if name == "pod" and not reach.address:
                 tried.append("pod: it has no address")
                 continue
@@ -60,8 +59,16 @@ def open_channel(reach: Reach, via: Via, place: str) -> Channel:
                 found = _direct(name, reach, secret, port, CONNECT_SECONDS if via == "auto" else FIXED_SECONDS)
                 found.passed_over = "; ".join(tried)
                 return found
-            except (OSError, Broken, PvserveError) as error:
+            except (
+                Broken,
+                ConnectionResetError,
+                ssl.SSLEOFError,
+            ) as error:  # it answered, and went away: the next try meets another
+                tried.append(f"{name}: {error}")
+            except (OSError, PvserveError) as error:
                 tried.append(f"{name}: {_why(error)}")
+                if via != "auto":
+                    break
     except NoAgent as error:
         tried.append(str(error))
     if via == "auto":
@@ -70,9 +77,14 @@ def open_channel(reach: Reach, via: Via, place: str) -> Channel:
         return found
     raise Refused(
         "ChannelUnavailable",
-        f"the channel {via} does not work here: {'; '.join(tried)}",
+        f"the channel {via} does not work here: {'; '.join(dict.fromkeys(tried))}",
         remedy=("leave out --via: pvserve then takes the next best channel",),
     )
+
+
+def _ways(via: Via) -> tuple[str, ...]:
+    """In the order of trying; a fixed one several times, as a client that slept finds its first listener gone."""
+    return ("pod", "proxy", "port-forward") if via == "auto" else (via,) * FIXED_TRIES
 
 
 def _why(error: Exception) -> str:

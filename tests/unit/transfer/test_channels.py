@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from pvserve.errors import Refused
 from pvserve.events import Note
 from pvserve.model import DigestCache, listing
 from pvserve.transfer import Target, Via, channel, channels, load
+from pvserve.transfer.agent.frames import Broken
 
 from .pod import LocalPod, contents
 
@@ -52,3 +54,38 @@ def test_a_channel_that_breaks_half_way_does_not_spoil_the_next(
     [note] = [event for event in heard if isinstance(event, Note)]
     assert f"by {taken}" in note.text
     assert "pod: cut by the test" in note.text
+
+
+@pytest.mark.parametrize("gone", [Broken("the stream ended"), ConnectionResetError("reset")])
+def test_a_fixed_channel_whose_listener_went_away_is_opened_anew(
+    gone: Exception, source: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a client that slept while it connected: the listener waits ten seconds only."""
+    connect = channels._direct
+    met: list[int] = []
+
+    def late(name: str, *rest: object) -> channels.Channel:
+        met.append(len(met))
+        if len(met) == 1:
+            raise gone
+        return connect(name, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(channels, "_direct", late)
+    done = load(listing(source), LocalPod(address="127.0.0.1"), Target("g", "vllm", str(claim)), via="pod", cache=cache)
+    assert (done.channel, len(met)) == ("pod", 2)
+    assert contents(claim / "g") == contents(source)
+
+
+def test_a_fixed_channel_that_never_opens_is_refused(
+    source: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[str] = []
+
+    def never(name: str, *_rest: object) -> channels.Channel:
+        met.append(name)
+        raise Broken("the stream ended")
+
+    monkeypatch.setattr(channels, "_direct", never)
+    with pytest.raises(Refused, match="the channel pod does not work here: pod: the stream ended") as refused:
+        load(listing(source), LocalPod(address="127.0.0.1"), Target("g", "vllm", str(claim)), via="pod", cache=cache)
+    assert (refused.value.reason, len(met)) == ("ChannelUnavailable", channels.FIXED_TRIES)
