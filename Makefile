@@ -48,15 +48,25 @@ bed: venv ## a real local Kubernetes (root)
 bed-down: venv
 	$(BIN)/bed down
 
-.PHONY: test test-transfer test-bed test-cluster test-clients test-kfp test-faults soak
-test: check test-transfer test-kfp bed test-faults test-cluster test-bed test-clients ## everything; brings the bed up itself (root)
+.PHONY: test test-beside test-transfer test-bed test-cluster test-emulator test-clients test-kfp test-faults soak
+test: check bed ## everything; brings the bed up itself (root)
+	$(MAKE) -j2 test-cluster test-beside
+	$(MAKE) test-bed
+test-beside: ## what leaves the bed's processes alone, while the cluster tests wait for pods most of the time
+	$(MAKE) test-transfer
+	$(MAKE) test-kfp
+	$(MAKE) test-faults
+	$(MAKE) test-emulator
+	$(MAKE) test-clients
 test-transfer: venv ## the transfer engine against agents on this machine
 	$(BIN)/pytest -n 2 tests/unit/transfer
 test-cluster: venv ## cluster tests against any cluster with KServe: make test-cluster KUBECONFIG=...
 	if [ -z "$$KUBECONFIG" ]; then bed=$$($(BIN)/bed env) && eval "$$bed"; fi && \
 	  PVSERVE_REQUIRE=cluster $(BIN)/pytest tests/cluster -m cluster
-test-bed: venv
-	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed tests/emulator -m bed
+test-bed: venv ## the bed itself: takes it down and up
+	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed -m bed
+test-emulator: venv ## the emulator of KServe against the recordings
+	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/emulator -m bed
 test-clients: venv
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) bash tests/client_versions.sh
 test-kfp: ## rendered pipelines, by kfp's own compiler and local runner
