@@ -69,19 +69,8 @@ def test_a_second_namespace_serves_the_same_bytes_and_counts(
         assert counted["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
 
         make(elsewhere, runtime(), service({"storageUri": "pvc://models/granite"}))
-        until(
-            "the service is Ready",
-            lambda: any(
-                condition["type"] == "Ready" and condition["status"] == "True"
-                for condition in (
-                    elsewhere.get("serving.kserve.io/v1beta1", "InferenceService", "granite", elsewhere.namespace).get(
-                        "status"
-                    )
-                    or {}
-                ).get("conditions", ())
-            ),
-            seconds=120,
-        )
+        rolled_out = ["status", "granite", "-n", elsewhere.namespace]
+        until("the service is Ready", lambda: pvserve(*rolled_out).code == 0, seconds=120)
         proof = run(elsewhere, "verify", "granite")
         assert set(proof.checks.values()) == {"passed"}, proof.explained()
 
