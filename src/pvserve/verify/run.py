@@ -5,6 +5,7 @@ Owns which checks are made and what is read for them. Trusts nothing that apply 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from pvserve.verify.volume import check_digests
 
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
 Level = Literal["full", "quick"]
+SETTLE_SECONDS = 10.0  # KServe's condition Ready comes before the end of the rollout that made it so
 
 
 def verify_service(
@@ -85,7 +87,13 @@ def _convert(service: str) -> tuple[str, ...]:
 
 def _check_ready(cluster: Cluster, service_name: str) -> Check:
     """What Ready means, and of which generation, is `diagnose`'s to say."""
+    settled = time.monotonic() + SETTLE_SECONDS
     verdict = judge(read_evidence(cluster, cluster.namespace, service_name))
+    while not verdict.ready and {line.state for line in verdict.lines} == {"ok", "ongoing"}:
+        if time.monotonic() > settled:
+            break
+        time.sleep(1)
+        verdict = judge(read_evidence(cluster, cluster.namespace, service_name))
     seen = "; ".join(f"{line.object}: {line.state} {line.reason}".rstrip() for line in verdict.lines)
     remedy = () if verdict.ready else (f"pvserve doctor {service_name} -n {cluster.namespace}",)
     title = "the service is Ready for its present generation"
