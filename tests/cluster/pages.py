@@ -119,7 +119,7 @@ class Session:
     def normal(self, text: str) -> str:
         """The text with the page's names, without what differs from run to run."""
         text = _replaced(text, {theirs: ours for ours, theirs in self.names.items()})
-        text = text.replace(str(self.directory), "/work")
+        text = text.replace(str(self.directory), "HERE")
         for pattern, word in NORMAL:
             text = pattern.sub(word, text)
         return _without_evidence(text)
