@@ -20,7 +20,7 @@ import tmpfs_volume as volumes
 
 from pvserve.cluster import Cluster
 from pvserve.mount import mounted
-from pvserve.plan.loader import MOUNT, loader_identity, loader_pod
+from pvserve.plan.loader import MOUNT
 from pvserve.transfer.bundle import piped_command, piped_input
 from pvserve.transfer.program import fetch_source
 
@@ -106,18 +106,7 @@ def one_round(cluster: Cluster, pod: str) -> tuple[float, float, float, int]:
 
 def pod_of(cluster: Cluster, claim: str) -> dict[str, object]:
     """The loader pod with the gateway's keys mounted."""
-    pod = loader_pod(
-        name_prefix="pvserve-benchmark",
-        namespace=cluster.namespace,
-        claim=claim,
-        image=cluster.storage_initializer_image(),
-        read_only=False,
-        identity=loader_identity(None, None),
-        node_name=None,
-        node_selector={},
-        tolerations=(),
-        labels={"pvserve.io/benchmark": claim},
-    )
+    pod = volumes.loader_of(cluster, claim)
     pod["spec"]["volumes"].append({"name": "s3", "secret": {"secretName": "s3"}})
     container = pod["spec"]["containers"][0]
     container["volumeMounts"].append({"name": "s3", "mountPath": "/pvserve-secret", "readOnly": True})

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pvserve.cluster import Cluster
 from pvserve.facts import Object
@@ -59,23 +60,27 @@ def claim(cluster: Cluster, name: str, size: int, directory: Path) -> Iterator[s
         file.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def loader(cluster: Cluster, name: str, source_claim: str | None = None) -> Iterator[str]:
-    """The very pod that `pvserve load` makes, on claim `name`; yields its name."""
-    pod = loader_pod(
+def loader_of(cluster: Cluster, claim: str, source_claim: str | None = None) -> dict[str, Any]:
+    """The pod that `pvserve load` makes on `claim`, as a manifest."""
+    return loader_pod(
         name_prefix="pvserve-benchmark",
         namespace=cluster.namespace,
-        claim=name,
+        claim=claim,
         image=cluster.storage_initializer_image(),
         read_only=False,
         identity=loader_identity(None, None),
         node_name=None,
         node_selector={},
         tolerations=(),
-        labels={"pvserve.io/benchmark": name},
+        labels={"pvserve.io/benchmark": claim},
         source_claim=source_claim,
     )
-    with mounted(cluster, pod, lambda _: None) as live:
+
+
+@contextlib.contextmanager
+def loader(cluster: Cluster, name: str, source_claim: str | None = None) -> Iterator[str]:
+    """The very pod that `pvserve load` makes, on claim `name`; yields its name."""
+    with mounted(cluster, loader_of(cluster, name, source_claim), lambda _: None) as live:
         yield live["metadata"]["name"]
 
 
