@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from functools import partial
 from typing import Any, Callable
 from urllib.parse import unquote, urldefrag, urlsplit
 
 from pvserve.errors import PvserveError, Refused
 from pvserve.model.contain import fault, shown
 
-from .patience import CUT, Busy, check_busy, refused, to_list
+from .asking import answered
+from .patience import refused, to_list
 from .reading import Item, Reader, Rows
 from .secrets import Mounted
 from .web import Answer, Line, Request, Web, place
@@ -57,14 +59,8 @@ class Https:
 
     def _item(self, line: Line, name: str) -> Item:
         """Asked by a GET of the first byte: HEAD is often forbidden, and answered otherwise than GET."""
-        patience = to_list(self._tell)
-        while True:
-            try:
-                answer = line.ask(self.request({"Range": "bytes=0-0"}))
-                check_busy(answer)
-                return self._judged(answer, name)
-            except (*CUT, Busy) as error:  # noqa: PERF203 - each try may be the last
-                patience.wait(self._url, error)
+        request = partial(self.request, {"Range": "bytes=0-0"})
+        return answered(line, self._url, request, to_list(self._tell), lambda answer: self._judged(answer, name))
 
     def _judged(self, answer: Answer, name: str) -> Item:
         tag = answer.header("ETag") or answer.header("Last-Modified")

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any, Callable, Iterator
 from urllib.parse import quote, urljoin
 
 from pvserve.errors import NotAllowed, PvserveError, Refused
 from pvserve.model.contain import shown
 
-from .patience import CUT, Busy, check_busy, refused, to_list
+from .asking import page
+from .patience import refused, to_list
 from .reading import Item, Reader, Rows
 from .secrets import Mounted
 from .web import Answer, Line, Request, Web
 
 ENDPOINT = "https://huggingface.co"
 TOKEN_KEYS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "token")
-PAGE_LIMIT = 64 << 20
 PAGES = 10_000
 FRESH_TRIES = 2  # more for a signed address that is refused though it is new
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -128,21 +129,13 @@ class Hub:
             ) from None
 
     def _json(self, line: Line, url: str) -> tuple[Any, str]:
-        patience = to_list(self._tell)
-        while True:
-            try:
-                answer = line.ask(self.request(url, {}))
-                check_busy(answer)
-                text = answer.text(PAGE_LIMIT)
-            except (*CUT, Busy) as error:
-                patience.wait(url, error)
-                continue
-            if answer.status != 200:
-                raise self.refusal(answer)
-            try:
-                return json.loads(text), answer.header("Link")
-            except ValueError:
-                raise PvserveError("SourceFailed", f"{shown(self._endpoint)} does not answer as a Hub") from None
+        answer, text = page(line, url, partial(self.request, url, {}), to_list(self._tell))
+        if answer.status != 200:
+            raise self.refusal(answer)
+        try:
+            return json.loads(text), answer.header("Link")
+        except ValueError:
+            raise PvserveError("SourceFailed", f"{shown(self._endpoint)} does not answer as a Hub") from None
 
 
 class _HubReader(Reader):

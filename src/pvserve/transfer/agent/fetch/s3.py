@@ -10,19 +10,20 @@ import base64
 import binascii
 import re
 import xml.etree.ElementTree as ElementTree
+from functools import partial
 from typing import Any, Callable, Iterator, NamedTuple
 from urllib.parse import unquote_plus, urlsplit
 
 from pvserve.errors import NotAllowed, PvserveError, Refused, UsageError
 from pvserve.model.contain import shown
 
-from .patience import CUT, Busy, check_busy, refused, to_list
+from .asking import answered, page
+from .patience import refused, to_list
 from .reading import ASKED_FOR, Item, Reader, Rows
 from .secrets import Mounted, missing
 from .sigv4 import Key, encoded, query, signed
 from .web import Answer, Line, Request, Web
 
-PAGE_LIMIT = 64 << 20
 DEFAULT_REGION = "us-east-1"
 SMALL_ENOUGH = 256 << 10  # smaller objects come whole, and their digest with them
 # A server's word for credentials that may be others by the time they are read again.
@@ -96,20 +97,15 @@ class S3:
             if after:
                 fields["continuation-token"] = after
             url = f"{self.address('')}?{query(fields)}"
-            try:
-                answer = line.ask(self.request(url, {}))
-                check_busy(answer)
-                text = answer.text(PAGE_LIMIT)
-            except (*CUT, Busy) as error:
-                patience.wait(url, error)
-                continue
+            answer, text = page(line, url, partial(self.request, url, {}), patience)
             if answer.status != 200:
                 raise denied(answer, f"bucket {shown(self.access.bucket)}", text)
             patience.moved()
-            page = parsed(text, url)
-            yield from (self._item(row, page, prefix) for row in page.findall("Contents") if not _is_marker(row, page))
-            after = page.findtext("NextContinuationToken") or ""
-            if page.findtext("IsTruncated") != "true" or not after:
+            found = parsed(text, url)
+            rows = (row for row in found.findall("Contents") if not _is_marker(row, found))
+            yield from (self._item(row, found, prefix) for row in rows)
+            after = found.findtext("NextContinuationToken") or ""
+            if found.findtext("IsTruncated") != "true" or not after:
                 return
 
     def _item(self, row: ElementTree.Element, page: ElementTree.Element, prefix: str) -> Item:
@@ -147,18 +143,11 @@ class _S3Reader(Reader):
             return item
         url = self._source.address(item.where)
         with_checksum = {"x-amz-checksum-mode": "ENABLED"}
-        patience = to_list(self._tell)
-        while True:
-            try:
-                answer = self.line.ask(self._source.request(url, with_checksum, "HEAD"))
-                check_busy(answer)
-                answer.close()
-            except (*CUT, Busy) as error:
-                patience.wait(url, error)
-                continue
-            if answer.status != 200:
-                return item._replace(sha256="", md5="")  # the GET says why
-            return promised(item, answer)
+        request = partial(self._source.request, url, with_checksum, "HEAD")
+        answer = answered(self.line, url, request, to_list(self._tell), _closed)
+        if answer.status != 200:
+            return item._replace(sha256="", md5="")  # the GET says why
+        return promised(item, answer)
 
     def refusal(self, item: Item, answer: Answer) -> PvserveError | None:
         text = answer.text(1 << 16)
@@ -267,3 +256,8 @@ def _key(row: ElementTree.Element, page: ElementTree.Element) -> str:
 def _is_marker(row: ElementTree.Element, page: ElementTree.Element) -> bool:
     """What browsers of buckets make to show a directory."""
     return _key(row, page).endswith("/") and (row.findtext("Size") or "0") == "0"
+
+
+def _closed(answer: Answer) -> Answer:
+    answer.close()
+    return answer
