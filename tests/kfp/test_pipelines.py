@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,47 @@ from pvserve.model import listing  # noqa: E402
 from pvserve.plan.load_step import program_map, step_arguments, step_command  # noqa: E402
 from pvserve.transfer.program import step_files  # noqa: E402
 from tests.unit.render import plans  # noqa: E402
+from tests.unit.transfer.fetch.shop import Shop  # noqa: E402
 
 PROGRAM = program_map("llm", step_files())["metadata"]["name"]
 
 
-def rendered(name: str) -> str:
-    return plans.render(plans.copying(), "kfp")[f"granite-pvc/kfp/{name}"]
+def rendered(name: str, plan: Any = None) -> str:
+    return plans.render(plan or plans.copying(), "kfp")[f"granite-pvc/kfp/{name}"]
 
 
-def documents() -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(rendered("pipeline.yaml")))
+def documents(plan: Any = None) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(rendered("pipeline.yaml", plan)))
+
+
+def component_of(plan: Any, directory: Path) -> Any:
+    """The rendered component, imported from its file as a user's pipeline does."""
+    (directory / "component.py").write_text(rendered("component.py", plan))
+    spec = importlib.util.spec_from_file_location("component", directory / "component.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fetching(shop: Shop, claim: Path) -> Any:
+    """A plan that fetches from this server to this directory."""
+    step = plans.fetch_step()
+    place = {"mount": str(claim), "path": "granite", "key": "granite"}
+    order = {
+        "version": 1,
+        "source": {"scheme": "http", "uri": f"{shop.url}/model.bin"},
+        "include": [],
+        "exclude": [],
+        "allowPickle": True,
+        "place": place,
+        "claim": "vllm-model-cache",
+        "replace": False,
+        "fingerprint": "",
+        "ca": [],
+        "proxy": "",
+        "noProxy": "",
+    }
+    return plans.whole(steps=(replace(step, order=order),))
 
 
 def test_the_pipeline_is_what_the_compiler_writes(tmp_path: Path) -> None:
@@ -77,11 +109,7 @@ def test_the_component_runs_by_the_local_runner(tmp_path: Path) -> None:
     claim.mkdir()
     (source / "config.json").write_text("{}")
     (source / "weights.bin").write_bytes(bytes(1 << 20))
-    (tmp_path / "component.py").write_text(rendered("component.py"))
-    spec = importlib.util.spec_from_file_location("component", tmp_path / "component.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-
+    module = component_of(plans.copying(), tmp_path)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "outputs"))
     given = {"source": str(source), "within": str(tmp_path / "source"), "claim_mount": str(claim), "arguments": []}
     task = module.load_model(**given)
@@ -97,11 +125,30 @@ def test_the_component_runs_by_the_local_runner(tmp_path: Path) -> None:
         module.load_model(**{**given, "source": str(source / "gone")})
 
 
-def test_the_component_compiles_and_fits_into_a_command_line(tmp_path: Path) -> None:
-    (tmp_path / "component.py").write_text(rendered("component.py"))
-    spec = importlib.util.spec_from_file_location("component", tmp_path / "component.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_the_component_of_a_fetch_runs_by_the_local_runner(tmp_path: Path) -> None:
+    shop, claim = Shop(), tmp_path / "claim"
+    claim.mkdir()
+    shop.files["model.bin"] = bytes(3 << 20)
+    try:
+        module = component_of(fetching(shop, claim), tmp_path)
+        local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "outputs"))
+        task = module.load_model()
+        assert task.outputs["uri"] == task.outputs["model"].uri == "pvc://vllm-model-cache/granite"
+        assert task.outputs["bytes"] == 3 << 20
+        assert task.outputs["digest"].startswith("sha256:")
+        assert [(found.path, found.size) for found in listing(claim / "granite").entries] == [("model.bin", 3 << 20)]
+
+        del shop.files["model.bin"]
+        with pytest.raises(RuntimeError):
+            module.load_model()
+    finally:
+        shop.shutdown()
+        shop.server_close()
+
+
+@pytest.mark.parametrize("plan", [plans.copying(), plans.fetching()], ids=["copy", "fetch"])
+def test_the_component_compiles_and_fits_into_a_command_line(plan: Any, tmp_path: Path) -> None:
+    module = component_of(plan, tmp_path)
     compiler.Compiler().compile(module.load_model, str(tmp_path / "component.yaml"))
     made = next(yaml.safe_load_all((tmp_path / "component.yaml").read_text()))
     (executor,) = made["deploymentSpec"]["executors"].values()
@@ -109,3 +156,22 @@ def test_the_component_compiles_and_fits_into_a_command_line(tmp_path: Path) -> 
     longest = max(len(word) for word in executor["container"]["command"])
     assert longest < 131072, "MAX_ARG_STRLEN of Linux"
     assert json.dumps(made)
+
+
+def test_the_component_of_a_fetch_takes_the_mounts_that_its_first_lines_name(tmp_path: Path) -> None:
+    """They are run as they stand there, and give the very mounts of the pipeline to import."""
+    module = component_of(plans.fetching(), tmp_path)
+    lines = [line.strip() for line in module.__doc__.splitlines() if line.startswith("    ")]
+
+    @dsl.pipeline(name="own")
+    def pipeline():
+        exec("\n".join(lines), {"load_model": module.load_model, "kubernetes": kubernetes})
+
+    compiler.Compiler().compile(pipeline, str(tmp_path / "own.yaml"))
+    platforms = [list(yaml.safe_load_all((tmp_path / "own.yaml").read_text()))[1], documents(plans.fetching())[1]]
+    mine, imported = (
+        next(iter(each["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values())) for each in platforms
+    )
+    for word in ("pvcMount", "secretAsVolume"):
+        assert mine[word] == imported[word]
+    assert mine["configMapAsVolume"] == imported["configMapAsVolume"][:1]  # there the second is the program

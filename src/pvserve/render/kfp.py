@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from pvserve.errors import Refused
-from pvserve.plan.steps import Load, Plan
+from pvserve.plan.steps import Plan
 from pvserve.render.header import header
 from pvserve.render.kfp_component import component
 from pvserve.render.loading import InCluster, before_load, load_of
@@ -28,7 +28,7 @@ _GIGABYTE = 1e9
 
 
 def kfp(plan: Plan) -> dict[str, str]:
-    """`NAME/kfp/`: `pipeline.yaml` to import, and what it needs; of a source on a claim also `component.py`.
+    """`NAME/kfp/`: `pipeline.yaml` to import, what it needs, and `component.py` with the same load.
 
     Raises Refused where the platform's part of a pipeline has no word for what the pod mounts.
     """
@@ -37,16 +37,13 @@ def kfp(plan: Plan) -> dict[str, str]:
     called = f"{root}-load"
     files = [word for key in FILES for word in (f"--{key}-file", f"{{{{$.outputs.parameters['{key}'].output_file}}}}")]
     spec = load.pod(files, path="{{$.inputs.parameters['path']}}", mounted_once=True)["spec"]
-    made = {
+    return {
         f"{root}/kfp/needed.yaml": dump_all([*before_load(plan), load.program]),
         f"{root}/kfp/pipeline.yaml": header(plan, f"Pipeline {called}")
         + dump(_pipeline(load, spec, called))
         + dump_all([_platform(spec)]),
+        f"{root}/kfp/component.py": component(load.step, spec, load.source_mount),
     }
-    if isinstance(load.step, Load):
-        image = str(spec["containers"][0]["image"])
-        made[f"{root}/kfp/component.py"] = component(load.step, image, load.source_mount)
-    return made
 
 
 def _pipeline(load: InCluster, spec: dict[str, Any], called: str) -> dict[str, Any]:

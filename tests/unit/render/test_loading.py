@@ -14,7 +14,7 @@ from pvserve.facts.objects import annotations_of
 from pvserve.plan.load_step import job_of, step_pod
 from pvserve.plan.steps import Load, Plan
 from pvserve.render import FORMS
-from pvserve.transfer.program import fetch_files, step_files
+from pvserve.transfer.program import PACKED, fetch_files, step_files
 
 from . import plans
 from .plans import render
@@ -109,7 +109,6 @@ def test_a_source_that_the_cluster_reads_is_fetched_by_its_own_program(form: str
     text = "".join(render(plans.fetching(), form).values())
     assert "fetches the model's 12 files from s3://models/granite" in text
     assert text.count("aws-models") >= 2  # the Secret is named, and mounted
-    assert "component.py" not in "".join(render(plans.fetching(), form))
 
 
 @pytest.mark.parametrize("form", list(FORMS))
@@ -132,6 +131,15 @@ def test_what_a_fetch_mounts_is_mounted_by_a_pipeline_of_kfp() -> None:
     assert [(item["secretName"], item["mountPath"]) for item in executor["secretAsVolume"]] == [
         ("aws-models", "/pvserve-secret")
     ]
+
+
+def test_the_component_of_a_fetch_has_its_program_and_names_what_its_task_mounts() -> None:
+    text = render(plans.fetching(), "kfp")["granite-pvc/kfp/component.py"]
+    compile(text, "component.py", "exec")
+    assert fetch_files()[PACKED] in text
+    assert "mount_pvc(task, 'vllm-model-cache', '/claim')" in text
+    assert "use_secret_as_volume(task, 'aws-models', '/pvserve-secret')" in text
+    assert "use_config_map_as_volume(task, 'odh-trusted-ca-bundle', '/pvserve-ca', optional=True)" in text
 
 
 def test_a_secret_of_which_one_key_is_wanted_is_no_word_of_kfp() -> None:

@@ -39,15 +39,19 @@ PROGRAM
 """
     words = ["load", "--from", source, "--within", within, "--source-name", source_name]
     words += ["--to", path, "--mount", claim_mount, "--claim", claim, *arguments]
+    told = {}
     with tempfile.NamedTemporaryFile(suffix=".py") as file:
         file.write(bz2.decompress(base64.b64decode(program)))
         file.flush()
         command = [sys.executable, "-X", "utf8", "-I", "-S", file.name, *words]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    told = json.loads(done.stdout)
-    if "error" in told:
-        error = told["error"]
-        raise RuntimeError(" ".join([f"{error['reason']}: {error['message']}", *error["remedy"]]))
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+            for line in running.stdout:
+                print(line, end="", flush=True)
+                told = json.loads(line)
+    if running.returncode or "uri" not in told:
+        error = {"reason": "Ended", "message": f"exit code {running.returncode}", **told.get("error", told)}
+        raise RuntimeError(" ".join([f"{error['reason']}: {error['message']}", *error.get("remedy", [])]))
+    digest = told["digest"]
     model.uri = told["uri"]
-    model.metadata.update({"digest": told["digest"], "bytes": told["bytes"]})
-    return (told["uri"], told["digest"], told["bytes"])
+    model.metadata.update({"digest": digest, "bytes": told["bytes"]})
+    return (told["uri"], digest, told["bytes"])
