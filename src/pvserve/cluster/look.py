@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from pvserve.facts import name as name_of
 T = TypeVar("T")
 NAMED = "metadata.name="
 FEW = 8  # names that are asked for one by one: a list of all may be long
+# What every model of a run has of its own, by name, in its namespace. Never Secrets: a list holds what is in them.
+OF_A_MODEL = frozenset({"InferenceService", "PersistentVolumeClaim", "ServingRuntime"})
 
 
 class Look(Cluster):
@@ -35,7 +38,7 @@ class Look(Cluster):
         self._plain = cluster
         self._seen: dict[Hashable, Future[Any]] = {}
         self._asking = threading.Lock()
-        self._named = itertools.count(1)
+        self._named: defaultdict[Hashable, itertools.count[int]] = defaultdict(lambda: itertools.count(1))
 
     def anew(self) -> Cluster:
         """Without this look's memory."""
@@ -58,7 +61,7 @@ class Look(Cluster):
     ) -> tuple[Json, ...] | Unknown:
         """As the cluster says; one name after the other out of one list, where it is asked for more than a FEW."""
         name = field_selector.removeprefix(NAMED)
-        if name != field_selector and not label_selector and next(self._named) > FEW:
+        if name != field_selector and not label_selector and self._many(api_version, kind, namespace):
             found = self.find_all(api_version, kind, namespace)
             return found if isinstance(found, Unknown) else tuple(item for item in found if name_of(item) == name)
         selectors = {"label_selector": label_selector, "field_selector": field_selector}
@@ -91,10 +94,24 @@ class Look(Cluster):
         self, api_version: str, kind: str, name: str, namespace: str, *, metadata_only: bool
     ) -> Json | Unknown | None:
         where = namespace or self.namespace
+        question = ("get", api_version, kind, where, name, metadata_only)
+        new = kind in OF_A_MODEL and not metadata_only and question not in self._seen
+        if new and self._many("get", api_version, kind, where):
+            found = self.find_all(api_version, kind, where)
+            if not isinstance(found, Unknown):  # else one by one: to get may be allowed where to list is not
+                return self._by_name(found, question[1:4]).get(name)
         return self._once(
-            ("get", api_version, kind, where, name, metadata_only),
+            question,
             lambda: super(Look, self)._perhaps(api_version, kind, name, where, metadata_only=metadata_only),
         )
+
+    def _many(self, *kind: Hashable) -> bool:
+        """Whether so many names of a kind have been asked for that a list is shorter; counts this one."""
+        with self._asking:
+            return next(self._named[kind]) > FEW
+
+    def _by_name(self, listed: Sequence[Json], kind: Hashable) -> dict[str, Json]:
+        return self._once(("by name", kind), lambda: {name_of(item): item for item in listed})
 
     def _once(self, question: Hashable, ask: Callable[[], T]) -> T:
         with self._asking:

@@ -88,6 +88,48 @@ def test_many_names_are_looked_for_in_one_list(serve: Serve, connect: Connect) -
     assert [len(each) for each in found if not isinstance(each, Unknown)] == [2 if n == 5 else 0 for n in range(40)]
 
 
+CLAIM = ("v1", "PersistentVolumeClaim")
+WHY_NOT = 'persistentvolumeclaims is forbidden: User "u" cannot list resource "persistentvolumeclaims" in API group ""'
+
+
+def claims(asked: Asked, *, listed: bool = True) -> Answer:
+    """Claim c5 of namespace n."""
+    c5 = {"metadata": {"name": "c5", "namespace": "n"}}
+    if asked.path.endswith("/persistentvolumeclaims"):
+        if not listed:
+            return status(403, WHY_NOT, "Forbidden")
+        return Answer(body={"kind": "PersistentVolumeClaimList", "apiVersion": "v1", "metadata": {}, "items": [c5]})
+    if asked.path.endswith("/c5"):
+        return Answer(body={"kind": CLAIM[1], "apiVersion": "v1", **c5})
+    return status(404, reason="NotFound", name=asked.path.rpartition("/")[2], kind="persistentvolumeclaims")
+
+
+def test_of_many_objects_of_a_namespace_one_list_is_asked_for(serve: Serve, connect: Connect) -> None:
+    server = serve(claims)
+    look = Look(connect(server)).within("n")
+    found = {n: look.find(*CLAIM, f"c{n}") for n in (*range(20, 20 + FEW), *range(20))}
+    assert [(n, item["kind"]) for n, item in found.items() if isinstance(item, dict)] == [(5, CLAIM[1])]
+    assert not any(isinstance(item, Unknown) for item in found.values())
+    assert len(server.asked) == FEW + 1
+
+
+def test_where_nothing_may_be_listed_each_is_asked_for(serve: Serve, connect: Connect) -> None:
+    server = serve(lambda asked: claims(asked, listed=False))
+    look = Look(connect(server)).within("n")
+    found = {n: look.find(*CLAIM, f"c{n}") for n in range(20)}
+    assert [n for n, item in found.items() if item is not None] == [5]
+    assert len(server.asked) == 20 + 1
+
+
+def test_secrets_are_never_listed(serve: Serve, connect: Connect) -> None:
+    server = serve(script)
+    look = Look(connect(server))
+    for number in range(2 * FEW):
+        look.find_metadata("v1", "Secret", f"s{number}", "n")
+        look.find("v1", "Secret", f"s{number}", "n")
+    assert not [asked for asked in server.asked if asked.path.endswith("/secrets")]
+
+
 def test_a_read_that_fails_fails_for_all_without_new_patience(serve: Serve, connect: Connect) -> None:
     server = serve(lambda _: CUT)
     look = Look(connect(server))
