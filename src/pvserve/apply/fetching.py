@@ -23,6 +23,7 @@ from pvserve.events import Listener, StepState
 from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.fetching import fetch_job, job_program, place_label
 from pvserve.plan.steps import LoadJob
+from pvserve.transfer import later_epoch
 from pvserve.transfer.agent.place import FIRST_LEASE
 from pvserve.transfer.program import fetch_files
 
@@ -56,11 +57,20 @@ def run_fetch(cluster: Cluster, step: LoadJob, listen: Listener, cancel: threadi
     def say(detail: str) -> None:
         listen(StepState(step.id, step.title, "ongoing", detail))
 
-    job = _found_again(cluster, step) or _made(cluster, step, cancel, say)
-    state = follow(cluster, name(job), cancel, listen, say, until_running=step.detach)
-    if step.detach and not state.ended:
-        return Fetched(job=name(job), detached=True)
-    return settle(cluster, job, state)
+    def followed(job: Object) -> Fetched:
+        state = follow(cluster, name(job), cancel, listen, say, until_running=step.detach)
+        if step.detach and not state.ended:
+            return Fetched(job=name(job), detached=True)
+        return settle(cluster, job, state)
+
+    try:
+        return followed(_found_again(cluster, step) or _made(cluster, step, cancel, say))
+    except Temporary as error:
+        after = later_epoch(error)
+        if not after:
+            raise
+    say("an unfinished load came with the volume: another Job goes on from it")
+    return followed(_made(cluster, step, cancel, say, after))
 
 
 def settle(cluster: Cluster, job: Object, state: JobState) -> Fetched:
@@ -168,9 +178,9 @@ def _found_again(cluster: Cluster, step: LoadJob) -> Object | None:
     return None
 
 
-def _made(cluster: Cluster, step: LoadJob, cancel: threading.Event, say: Say) -> Object:
+def _made(cluster: Cluster, step: LoadJob, cancel: threading.Event, say: Say, after: int = 0) -> Object:
     """Lease, program, Job; the Lease is the Job's from then on, since its pod has no token to renew one."""
-    lease = taken(cluster, step.claim, step.path, cancel, say)
+    lease = taken(cluster, step.claim, step.path, cancel, say, after)
     program = job_program(step, cluster.namespace, fetch_files())
     try:
         with contextlib.suppress(AlreadyExists):  # its name tells its content

@@ -9,18 +9,14 @@ temporary directory gone before it can publish.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
-import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+from pvserve.apply.whoami import has_died, machine, whoami
 from pvserve.cluster import Cluster, Conflict, NotFound
 from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
 from pvserve.facts import Object, annotations_of
@@ -68,35 +64,18 @@ def lease_name(claim: str, path: str) -> str:
     return "pvserve-" + hashlib.sha256(f"{claim}/{path}".encode()).hexdigest()[:20]
 
 
-def whoami() -> str:
-    """Who writes, in words for the one who has to wait."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a random uid without a passwd entry, as on OpenShift
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()} pid {os.getpid()}"
-
-
-def machine() -> str:
-    """What tells this machine's processes from others of the same host name: boot and pid namespace, hashed."""
-    seen = []
-    with contextlib.suppress(OSError):
-        seen = [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
-    return hashlib.sha256("".join(seen or [f"{uuid.getnode():x}"]).encode()).hexdigest()[:16]
-
-
 @contextlib.contextmanager
 def writing(
-    cluster: Cluster, claim: str, path: str, cancel: threading.Event, say: Callable[[str], None]
+    cluster: Cluster, claim: str, path: str, cancel: threading.Event, say: Callable[[str], None], after: int = 0
 ) -> Iterator[Held]:
-    """Holds the Lease of `pvc://claim/path` in the cluster's namespace while the body runs.
+    """Holds the Lease of `pvc://claim/path` in the cluster's namespace while the body runs, as one later than `after`.
 
     Raises:
         Refused: WriterActive, naming the holder and since when, if another writer is alive.
         Interrupted: `cancel` was set while a Lease that looks abandoned was watched.
     """
     name = lease_name(claim, path)
-    lease = _take(cluster, name, _Wish(claim, path, cancel, say))
+    lease = _take(cluster, name, _Wish(claim, path, cancel, say, after))
     held = Held(FIRST_LEASE + int(lease["spec"]["leaseTransitions"]), threading.Event())
     stop = threading.Event()
     renewing = threading.Thread(target=_renew, args=(cluster, lease, stop, held), daemon=True)
@@ -109,9 +88,11 @@ def writing(
         _give_back(cluster, lease)
 
 
-def taken(cluster: Cluster, claim: str, path: str, cancel: threading.Event, say: Callable[[str], None]) -> Object:
-    """The Lease of the place, taken and not renewed, to be handed to a Job. Raises as `writing`."""
-    return _take(cluster, lease_name(claim, path), _Wish(claim, path, cancel, say))
+def taken(
+    cluster: Cluster, claim: str, path: str, cancel: threading.Event, say: Callable[[str], None], after: int = 0
+) -> Object:
+    """The Lease of the place, taken and not renewed, to be handed to a Job. `after` and errors as of `writing`."""
+    return _take(cluster, lease_name(claim, path), _Wish(claim, path, cancel, say, after))
 
 
 def hand_to_job(cluster: Cluster, lease: Object, job: str) -> None:
@@ -140,6 +121,11 @@ class _Wish:
     path: str
     cancel: threading.Event
     say: Callable[[str], None]
+    after: int = 0  # the epoch is to be later than this one
+
+    def transitions(self, so_far: int) -> int:
+        """Of the Lease once it is taken."""
+        return max(so_far, self.after - FIRST_LEASE) + 1
 
 
 def _take(cluster: Cluster, name: str, wish: _Wish) -> Object:
@@ -170,7 +156,7 @@ def _take_if_free(cluster: Cluster, name: str, wish: _Wish) -> Object:
         "leaseDurationSeconds": DURATION_SECONDS,
         "acquireTime": _now(),
         "renewTime": _now(),
-        "leaseTransitions": 1,
+        "leaseTransitions": wish.transitions(0),
     }
     if old is None:
         metadata = {
@@ -182,7 +168,7 @@ def _take_if_free(cluster: Cluster, name: str, wish: _Wish) -> Object:
         return cluster.create({"apiVersion": API, "kind": "Lease", "metadata": metadata, "spec": spec})
     if not _gone(cluster, old, me, wish):
         raise _busy(old, wish)
-    spec["leaseTransitions"] = int(old["spec"].get("leaseTransitions") or 0) + 1
+    spec["leaseTransitions"] = wish.transitions(int(old["spec"].get("leaseTransitions") or 0))
     version = str(old["metadata"]["resourceVersion"])
     body = {"metadata": {"annotations": {MACHINE: machine()}}, "spec": spec}
     return cluster.patch(API, "Lease", name, cluster.namespace, body, resource_version=version)
@@ -195,7 +181,7 @@ def _gone(cluster: Cluster, lease: Object, me: str, wish: _Wish) -> bool:
     """
     spec = lease["spec"]
     holder = str(spec.get("holderIdentity") or "")
-    if not holder or _dead_here(lease, me):
+    if not holder or (annotations_of(lease).get(MACHINE) == machine() and has_died(holder, me)):
         return True
     if holder.startswith(JOB_HOLDER):
         return _job_ended(cluster, holder.removeprefix(JOB_HOLDER))
@@ -229,20 +215,6 @@ def _busy(lease: Object, wish: _Wish) -> Refused:
             f"a writer that died is overtaken {DURATION_SECONDS} s after its last sign of life",
         ),
     )
-
-
-def _dead_here(lease: Object, me: str) -> bool:
-    """Whether the holder was a process of this user on this very machine that no longer runs."""
-    identity, _, pid = str(lease["spec"]["holderIdentity"]).rpartition(" pid ")
-    if identity != me.rpartition(" pid ")[0] or not pid.isdigit() or annotations_of(lease).get(MACHINE) != machine():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _renew(cluster: Cluster, lease: Object, stop: threading.Event, held: Held) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pvserve.apply.attending import NOT_RENEWED, POD_LOST, attending
-from pvserve.apply.lease import Held, writing
+from pvserve.apply.lease import Held
 from pvserve.apply.recording import record
+from pvserve.apply.written import written
 from pvserve.cluster import Cluster
 from pvserve.cluster.own_pod import own_pod
 from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
@@ -44,8 +45,10 @@ def run_load(
         if cancel.is_set():
             raise Interrupted("Interrupted", "stopped while the loader pod was starting")
 
-    with writing(cluster, step.claim, step.path, cancel, say) as held:
-        loaded = _through_pods(cluster, step, listing, held, _Told(listen, say, cancel))
+    told = _Told(listen, say, cancel)
+    loaded = written(
+        cluster, step.claim, step.path, cancel, say, lambda held: _through_pods(cluster, step, listing, held, told)
+    )
     record(
         cluster,
         step.claim,

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from pvserve.apply.lease import writing
+from pvserve.apply.lease import Held
 from pvserve.apply.recording import ODH_NAME, ODH_PATH
 from pvserve.apply.refusing import refuse_all
+from pvserve.apply.written import written
 from pvserve.cluster import Cluster
 from pvserve.cluster.volumes import read_volume_facts
 from pvserve.errors import Interrupted, StalePlan, Temporary
@@ -40,18 +42,20 @@ def run_remove(cluster: Cluster, step: RemoveModel, listen: Listener, cancel: th
         if cancel.is_set():
             raise Interrupted("Interrupted", "stopped before anything was removed")
 
-    with writing(cluster, step.claim, step.path, cancel, say) as held, mounted(cluster, step.pod, say) as pod:
-        reach = cluster.reach(name(pod), cluster.namespace, str(pod["spec"]["containers"][0]["name"]))
+    return written(cluster, step.claim, step.path, cancel, say, lambda held: _through_pod(cluster, step, held, say))
 
-        def before() -> None:
-            if held.lost.is_set():
-                raise Temporary("LeaseLost", "the Lease was lost, so another writer may have the place")
-            say("nobody uses it: removing")
-            _last_look(cluster, step)
-            _forget(cluster, step)
 
+def _through_pod(cluster: Cluster, step: RemoveModel, held: Held, say: Callable[[str], None]) -> Removed:
+    def before() -> None:
+        if held.lost.is_set():
+            raise Temporary("LeaseLost", "the Lease was lost, so another writer may have the place")
+        say("nobody uses it: removing")
+        _last_look(cluster, step)
+        _forget(cluster, step)
+
+    with mounted(cluster, step.pod, say) as pod:
         return remove(
-            reach,
+            cluster.reach(name(pod), cluster.namespace, str(pod["spec"]["containers"][0]["name"])),
             Target(step.path, step.claim),
             epoch=held.epoch,
             named=step.named,

@@ -3,6 +3,7 @@
 Owns moving, digesting, resuming and publishing. Must not print, decide where a model goes, or know Kubernetes.
 """
 
+from pvserve.transfer.causes import later_epoch
 from pvserve.transfer.engine import NOT_COPIED, Terms, copy, load
 from pvserve.transfer.looking import inspect
 from pvserve.transfer.removing import Removed, remove
@@ -24,6 +25,7 @@ __all__ = [
     "contents",
     "copy",
     "inspect",
+    "later_epoch",
     "load",
     "remove",
     "sweep",

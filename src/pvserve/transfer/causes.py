@@ -13,10 +13,13 @@ from typing import Any
 from pvserve.errors import DataDiffers, PvserveError, Refused, Temporary
 from pvserve.model.contain import shown
 from pvserve.model.listing import Found
+from pvserve.transfer.agent.place import FIRST_LEASE
 from pvserve.transfer.values import Target
 
 SAID = 500
 INODES = 16  # for pvserve's own files
+LATER = "an unfinished transfer lies there, of epoch "
+LAST_RAISED = FIRST_LEASE + 10**9  # what claims to be later was not written by us; a Lease counts to 2**31
 HEADROOM = 0.06  # of the bytes to come, for the file system itself (CDI reserves the same)
 
 
@@ -53,16 +56,7 @@ def _failure(told: Mapping[str, Any], target: Target) -> PvserveError:
             remedy=("give the volume's files to the namespace's fsGroup, or load with the identity that owns them",),
         )
     if code == "Overtaken":
-        return Temporary(
-            "Overtaken",
-            f"another writer took {target} over",
-            subject=str(target),
-            remedy=(
-                "run the same command again",
-                "where it says so again and nobody writes, an interrupted load came with the volume: "
-                f"pvserve gc {target.claim} --older-than 0",
-            ),
-        )
+        return _overtaken(target, told.get("epoch"))
     if code in ("SourceChanged", "SourceUnreadable"):
         return _source(code, text)
     if code == "Occupied":
@@ -82,6 +76,28 @@ def _failure(told: Mapping[str, Any], target: Target) -> PvserveError:
         subject=str(target),
         remedy=("run the same command again; it goes on where this one stopped",),
     )
+
+
+def _overtaken(target: Target, epoch: Any) -> Temporary:
+    """`detail` tells the epoch of what lies there, for `later_epoch`: an error's words are all that a Job hands on."""
+    lies = isinstance(epoch, int) and 0 < epoch < LAST_RAISED
+    return Temporary(
+        "Overtaken",
+        f"another writer took {target} over",
+        subject=str(target),
+        remedy=(
+            "run the same command again",
+            f"where nobody writes, remove what an interrupted load left: pvserve gc {target.claim} --older-than 0",
+        ),
+        detail=f"{LATER}{epoch}" if lies else "",
+    )
+
+
+def later_epoch(error: PvserveError) -> int:
+    """The epoch of the unfinished transfer that overtook the writer; 0 where it was something else."""
+    number = error.detail[len(LATER) :]
+    is_number = error.reason == "Overtaken" and error.detail.startswith(LATER) and number.isdecimal()
+    return int(number) if is_number and int(number) < LAST_RAISED else 0
 
 
 def _source(code: str, text: str) -> PvserveError:

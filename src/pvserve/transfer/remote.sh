@@ -58,7 +58,7 @@ begin) # TRANSFER EPOCH: take over the latest earlier epoch; what it noted
   for old in "$root/$1"/*; do
     old=${old##*/}
     case $old in *[!0-9]*) continue ;; esac
-    if expr "x$old" '>' "x$2" >/dev/null; then stop overtaken; fi
+    if expr "x$old" '>' "x$2" >/dev/null; then stop "overtaken $old"; fi
     if [ "$old" != "$2" ]; then
       if [ -n "$last" ]; then rm -rf "${root:?}/$1/$last"; fi
       last=$old

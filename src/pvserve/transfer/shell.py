@@ -104,9 +104,10 @@ class Shell:
                 stream.close()
 
     def _trouble(self, out: bytes, err: str, code: int | None) -> Exception:
-        word = out[-20:].decode("ascii", "replace").strip().rpartition("\n")[2]
+        word, _, number_word = out[-40:].decode("ascii", "replace").strip().rpartition("\n")[2].partition(" ")
         if word == "overtaken":
-            return causes.failure({"code": "Overtaken"}, self._target)
+            later = int(number_word) if number_word.isdecimal() else 0
+            return causes.failure({"code": "Overtaken", "epoch": later}, self._target)
         if word == "occupied":
             return causes.cannot_replace(self._target)
         if word == "link":

@@ -14,7 +14,7 @@ import pytest
 from pvserve.errors import DataDiffers, Interrupted, PvserveError, Refused, Temporary
 from pvserve.events import Transfer
 from pvserve.model import DigestCache, Listing, listing
-from pvserve.transfer import Target, channels, engine, inspect, load
+from pvserve.transfer import Target, channels, engine, inspect, later_epoch, load
 from pvserve.transfer.agent.expected import Expected
 from pvserve.transfer.agent.journal import journal_lines
 from pvserve.transfer.agent.place import Overtaken, Partial, Place
@@ -202,6 +202,17 @@ def test_an_older_writer_is_told_so(source: Path, claim: Path, cache: DigestCach
     with pytest.raises(Temporary, match="another writer") as overtaken:
         load(found, LocalPod(), target, epoch=6, cache=cache)
     assert overtaken.value.reason == "Overtaken"
+    assert later_epoch(overtaken.value) == 7
+
+
+def test_an_epoch_that_no_writer_can_have_had_is_not_believed(source: Path, claim: Path, cache: DigestCache) -> None:
+    """Who may write to the claim could else drive the Lease to its end."""
+    found, target = listing(source), Target("granite", "vllm", str(claim))
+    (claim / ".pvserve/partial" / transfer_of(target, found) / "999999999999").mkdir(parents=True)
+    with pytest.raises(Temporary, match="another writer") as overtaken:
+        load(found, LocalPod(), target, epoch=10**9 + 1, cache=cache)
+    assert later_epoch(overtaken.value) == 0
+    assert "gc vllm --older-than 0" in overtaken.value.remedy[-1]
 
 
 def test_other_content_is_refused_then_replaced_and_kept(source: Path, claim: Path, cache: DigestCache) -> None:

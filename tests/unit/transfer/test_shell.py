@@ -11,7 +11,7 @@ import pytest
 
 from pvserve.errors import PvserveError, Refused, Temporary
 from pvserve.model import DigestCache, listing
-from pvserve.transfer import Target, inspect, load, shell_load
+from pvserve.transfer import Target, inspect, later_epoch, load, shell_load
 
 from .conftest import MIB
 from .pod import LocalPod, contents, tree
@@ -140,6 +140,7 @@ def test_an_older_writer_does_not_even_begin(
     with pytest.raises(Temporary) as overtaken:
         load(found, shell_pod, target, epoch=6, cache=cache)
     assert overtaken.value.reason == "Overtaken"
+    assert later_epoch(overtaken.value) == 7
 
 
 @pytest.mark.parametrize("planted", [".pvserve", ".pvserve/models", "team", "team/granite"])

@@ -35,7 +35,11 @@ FIRST_LEASE = 10**9  # epochs from here on are of Lease holders, lower ones of l
 
 
 class Overtaken(Exception):
-    """Another writer with a later epoch took the path over."""
+    """Another writer with a later epoch took the path over; `epoch` is that one where it lies there, else 0."""
+
+    def __init__(self, text: str, epoch: int = 0) -> None:
+        super().__init__(text)
+        self.epoch = epoch
 
 
 class Place:
@@ -172,7 +176,7 @@ class Partial:
         """
         epochs = sorted(name for name in os.listdir(home) if name.isdigit())
         if epochs and epochs[-1] > self.epoch:
-            raise Overtaken(f"{self._place.path} is written by a later writer (epoch {int(epochs[-1])})")
+            raise Overtaken(f"{self._place.path} is written by a later writer", int(epochs[-1]))
         if epochs and epochs[-1] < self.epoch:
             os.rename(epochs[-1], self.epoch, src_dir_fd=home, dst_dir_fd=home)
             os.fsync(home)

@@ -263,6 +263,8 @@ def describe(error: BaseException, place: Place | None) -> dict[str, Any]:
         told["path"], told["text"] = error.path, error.why
     elif not isinstance(error, (Overtaken, Occupied, Broken, SourceChanged, SourceUnreadable, NotOurs, Entangled)):
         told["text"] = "".join(traceback.format_exception(type(error), error, error.__traceback__))[-2000:]
+    if isinstance(error, Overtaken):
+        told["epoch"] = error.epoch
     if place is not None:
         with contextlib.suppress(OSError):
             told["space"] = space(place.root)

@@ -27,6 +27,7 @@ LAST_WORDS = "/dev/termination-log"
 LAST_WORDS_LIMIT = 4096  # bytes that the kubelet takes
 TELL_SECONDS = 2.0
 TERMINATED = 143
+OVERTAKEN = 8  # final for the Job, whose epoch is fixed; a client gives another Job a later one
 
 
 def main(arguments: Any) -> int:
@@ -53,7 +54,8 @@ def main(arguments: Any) -> int:
         return _end({"done": False, **error.as_dict()["error"]}, error.exit_code)
     except BaseException as error:  # noqa: BLE001 - the last word must say why
         found = _as_ours(error, order)
-        return _end({"done": False, **found.as_dict()["error"]}, found.exit_code)
+        code = OVERTAKEN if found.reason == "Overtaken" else found.exit_code
+        return _end({"done": False, **found.as_dict()["error"]}, code)
 
 
 def _write_results(done: dict[str, Any], files: list[str]) -> None:
