@@ -14,7 +14,7 @@ from pvserve.events import Listener, StepState
 from pvserve.facts import Object, Unknown, annotations_of
 from pvserve.plan.claim import is_bound
 from pvserve.plan.lifecycle.cloning import CLONE_OF
-from pvserve.plan.steps import WaitCloned
+from pvserve.plan.volume_steps import WaitCloned
 
 CLAIM = ("v1", "PersistentVolumeClaim")
 FAILED = "ProvisioningFailed"  # external-provisioner's reason

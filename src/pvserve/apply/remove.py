@@ -23,7 +23,7 @@ from pvserve.facts import Object, VolumeQuery, annotations_of, name
 from pvserve.mount import mounted
 from pvserve.plan.claim import MODELS, recorded_models
 from pvserve.plan.lifecycle.removing import kept_by
-from pvserve.plan.steps import RemoveModel
+from pvserve.plan.volume_steps import RemoveModel
 from pvserve.spec.place import Place
 from pvserve.transfer import Removed, Target, remove
 

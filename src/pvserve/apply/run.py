@@ -19,22 +19,14 @@ from pvserve.cluster import Cluster
 from pvserve.errors import Interrupted, PvserveError, StalePlan, UsageError
 from pvserve.events import Listener, StepState
 from pvserve.model import Listing
-from pvserve.plan.steps import (
-    ApplyObject,
+from pvserve.plan.steps import ApplyObject, Load, LoadJob, PatchObject, Plan, Prove, RetainVolume, Step, WaitReady
+from pvserve.plan.volume_steps import (
     DeleteObject,
-    Load,
-    LoadJob,
-    PatchObject,
-    Plan,
-    Prove,
     ReleaseClaim,
     RemoveModel,
-    RetainVolume,
-    Step,
     SweepVolume,
     WaitBound,
     WaitCloned,
-    WaitReady,
     WaitResized,
 )
 from pvserve.transfer import Loaded, Removed

@@ -16,7 +16,7 @@ from pvserve.errors import Interrupted, Temporary
 from pvserve.events import Listener, StepState
 from pvserve.facts import name
 from pvserve.mount import mounted
-from pvserve.plan.steps import RemoveModel, SweepVolume
+from pvserve.plan.volume_steps import RemoveModel, SweepVolume
 from pvserve.transfer import Removed, sweep
 
 

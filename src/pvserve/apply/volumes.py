@@ -16,7 +16,7 @@ from pvserve.facts import Object, Unknown
 from pvserve.plan.claim import RETAIN
 from pvserve.plan.lifecycle.checks import POLICY, capacity
 from pvserve.plan.lifecycle.resize import resizing
-from pvserve.plan.steps import DeleteObject, ReleaseClaim, WaitBound, WaitCloned, WaitResized
+from pvserve.plan.volume_steps import DeleteObject, ReleaseClaim, WaitBound, WaitCloned, WaitResized
 from pvserve.spec.quantity import format_quantity
 
 CLAIM = ("v1", "PersistentVolumeClaim")

@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pvserve.plan.steps import ApplyObject, Change, Load, LoadJob, PatchObject, Plan, RemoveModel, Step, SweepVolume
+from pvserve.plan.steps import ApplyObject, Change, Load, LoadJob, PatchObject, Plan, Step
+from pvserve.plan.volume_steps import RemoveModel, SweepVolume
 from pvserve.show.words import clean, size, styled
 
 SIGNS = {"add": ("+", "green"), "remove": ("-", "red"), "change": ("~", "yellow")}

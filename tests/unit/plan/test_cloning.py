@@ -9,7 +9,8 @@ import pytest
 from pvserve.facts import Object, Unknown
 from pvserve.plan.lifecycle import clone_plan
 from pvserve.plan.saved import plan_to_json, plans_from_json
-from pvserve.plan.steps import ApplyObject, Plan, WaitCloned
+from pvserve.plan.steps import ApplyObject, Plan
+from pvserve.plan.volume_steps import WaitCloned
 
 from .volume_facts import a_claim, facts, refusal
 

@@ -24,7 +24,8 @@ from pvserve.facts import (
 from pvserve.plan.lifecycle import gc_plan
 from pvserve.plan.lifecycle.collecting import worth_a_look
 from pvserve.plan.saved import plan_to_json, plans_from_json
-from pvserve.plan.steps import DeleteObject, Plan, SweepVolume
+from pvserve.plan.steps import Plan
+from pvserve.plan.volume_steps import DeleteObject, SweepVolume
 
 from .volume_facts import FORBIDDEN, a_claim, a_service, a_volume, refusal
 

@@ -11,7 +11,8 @@ import pytest
 from pvserve.facts import Neighbour, Object, Unknown, Users, VolumeFacts
 from pvserve.plan.lifecycle import remove_plan
 from pvserve.plan.saved import plan_to_json, plans_from_json
-from pvserve.plan.steps import Plan, RemoveModel
+from pvserve.plan.steps import Plan
+from pvserve.plan.volume_steps import RemoveModel
 from pvserve.spec.place import parse_target
 
 from .volume_facts import FORBIDDEN, a_claim, a_pod, a_service, a_volume, facts, refusal

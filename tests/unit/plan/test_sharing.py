@@ -19,7 +19,8 @@ from pvserve.plan.lifecycle import (
 )
 from pvserve.plan.lifecycle.derived import share_name
 from pvserve.plan.saved import plan_to_json, plans_from_json
-from pvserve.plan.steps import ApplyObject, DeleteObject, PatchObject, Plan
+from pvserve.plan.steps import ApplyObject, PatchObject, Plan
+from pvserve.plan.volume_steps import DeleteObject
 
 from .volume_facts import FORBIDDEN, a_claim, a_pod, a_volume, facts, refusal, released
 

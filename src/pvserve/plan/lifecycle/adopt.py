@@ -26,7 +26,8 @@ from pvserve.plan.lifecycle.checks import (
 from pvserve.plan.lifecycle.same import SHARE_OF
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import rights_of
-from pvserve.plan.steps import ApplyObject, Plan, WaitBound
+from pvserve.plan.steps import ApplyObject, Plan
+from pvserve.plan.volume_steps import WaitBound
 from pvserve.spec.names import dns_label
 
 

@@ -12,7 +12,8 @@ from pvserve.plan.diff import changes
 from pvserve.plan.lifecycle.checks import claim_key, lacking, plan_of, the_claim
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import rights_of
-from pvserve.plan.steps import ApplyObject, Plan, WaitCloned
+from pvserve.plan.steps import ApplyObject, Plan
+from pvserve.plan.volume_steps import WaitCloned
 from pvserve.spec.place import SCHEME
 
 CLONE_OF = "pvserve.io/clone-of"  # on the clone: the claim that it was made from

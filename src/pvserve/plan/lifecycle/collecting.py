@@ -30,7 +30,8 @@ from pvserve.plan.lifecycle.same import SHARE_OF, holder_of
 from pvserve.plan.lifecycle.users import ENDED, OWN_PODS, users_of_place
 from pvserve.plan.part import Part, refused
 from pvserve.plan.rights import required, rights_of, role_text
-from pvserve.plan.steps import DeleteObject, NotDone, Plan, SweepVolume, Swept
+from pvserve.plan.steps import NotDone, Plan
+from pvserve.plan.volume_steps import DeleteObject, SweepVolume, Swept
 from pvserve.spec.place import SCHEME, parse_place
 
 STUCK = timedelta(minutes=10)  # a client waits 5 for its pod to start

@@ -23,7 +23,8 @@ from pvserve.plan.lifecycle.users import users_of
 from pvserve.plan.part import Part, refused
 from pvserve.plan.retain import PATCH_VOLUME
 from pvserve.plan.rights import rights_of
-from pvserve.plan.steps import NotDone, Plan, ReleaseClaim
+from pvserve.plan.steps import NotDone, Plan
+from pvserve.plan.volume_steps import ReleaseClaim
 
 
 def release_plan(claim: str, facts: VolumeFacts) -> Plan:

@@ -14,7 +14,8 @@ from pvserve.plan.lifecycle.same import SHARE_OF, holder_of, shares_of
 from pvserve.plan.lifecycle.users import overlap, users_of_place
 from pvserve.plan.part import Part, refused, unreadable
 from pvserve.plan.rights import rights_of
-from pvserve.plan.steps import Plan, RemoveModel
+from pvserve.plan.steps import Plan
+from pvserve.plan.volume_steps import RemoveModel
 from pvserve.spec.place import Place
 
 

@@ -12,7 +12,8 @@ from pvserve.plan.diff import changes, merged
 from pvserve.plan.lifecycle.checks import capacity, claim_key, lacking, plan_of, the_claim
 from pvserve.plan.part import Part, refused
 from pvserve.plan.rights import rights_of
-from pvserve.plan.steps import PatchObject, Plan, WaitResized
+from pvserve.plan.steps import PatchObject, Plan
+from pvserve.plan.volume_steps import WaitResized
 from pvserve.spec.quantity import format_quantity, parse_quantity
 
 

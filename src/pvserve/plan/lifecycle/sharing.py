@@ -29,7 +29,8 @@ from pvserve.plan.lifecycle.same import SHARE_OF, SHARES, shares_of
 from pvserve.plan.lifecycle.users import users_of
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import rights_of
-from pvserve.plan.steps import ApplyObject, DeleteObject, Plan, WaitBound
+from pvserve.plan.steps import ApplyObject, Plan
+from pvserve.plan.volume_steps import DeleteObject, WaitBound
 
 MCS = "openshift.io/sa.scc.mcs"  # the SELinux level that a namespace's pods run with
 
