@@ -25,6 +25,7 @@ def command(
     yes: bool,
     request_path: str | None,
     request_body: str | None,
+    token_file: str | None,
     **flags: Any,
 ) -> int:
     """Plan, show, load, serve and prove. SOURCE is a model directory, or a plan.json that `plan --out` wrote.
@@ -36,7 +37,7 @@ def command(
     from pvserve.cli.many import carry_out_many
     from pvserve.cli.requests import request_of
 
-    request = request_of(request_path, request_body)
+    request = request_of(request_path, request_body, token_file)
     members = members_of(shared, flags)
     if len(members) == 1 and members[0].planned:
         return carry_out(shared, members[0].cluster, members[0].planned, dry_run=dry_run, yes=yes, request=request)

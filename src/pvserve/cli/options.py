@@ -221,6 +221,11 @@ request_options = _all(
     [
         click.option("--request-path", help="Path of the inference request of the proof, as /v1/completions."),
         click.option("--request", "request_body", help="Body (JSON) of the inference request of the proof."),
+        click.option(
+            "--token-file",
+            metavar="FILE",
+            help="Token for an endpoint that wants one, '-' reads stdin; default: one of account NAME-sa.",
+        ),
     ]
 )
 

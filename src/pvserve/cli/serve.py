@@ -16,12 +16,18 @@ from pvserve.cli.options import Shared, change_options, cluster_options, request
 @request_options
 @cluster_options
 def command(
-    shared: Shared, dry_run: bool, yes: bool, request_path: str | None, request_body: str | None, **flags: Any
+    shared: Shared,
+    dry_run: bool,
+    yes: bool,
+    request_path: str | None,
+    request_body: str | None,
+    token_file: str | None,
+    **flags: Any,
 ) -> int:
     """Make InferenceService NAME for a model that lies on a claim already, and prove it."""
     from pvserve.cli.carry import carry_out, planned_models
     from pvserve.cli.requests import request_of
 
-    request = request_of(request_path, request_body)
+    request = request_of(request_path, request_body, token_file)
     ((cluster, planned),) = planned_models(shared, flags, goals=frozenset({"serve"}))
     return carry_out(shared, cluster, planned, dry_run=dry_run, yes=yes, request=request)

@@ -14,7 +14,14 @@ from pvserve.cli.options import Shared, checked_name, cluster_options, request_o
 @click.option("--quick", is_flag=True, help="Compare names and sizes instead of reading every byte again.")
 @request_options
 @cluster_options
-def command(shared: Shared, target: str, quick: bool, request_path: str | None, request_body: str | None) -> int:
+def command(
+    shared: Shared,
+    target: str,
+    quick: bool,
+    request_path: str | None,
+    request_body: str | None,
+    token_file: str | None,
+) -> int:
     """Prove that service TARGET serves straight from its claim, or that pvc://CLAIM/PATH holds its model."""
     from pvserve.spec.place import SCHEME, parse_place
 
@@ -31,7 +38,7 @@ def command(shared: Shared, target: str, quick: bool, request_path: str | None, 
         target,
         shared.connect(),
         level="quick" if quick else "full",
-        request=request_of(request_path, request_body),
+        request=request_of(request_path, request_body, token_file),
         listen=shared.listener(),
     )
     shared.print({"proof": proof.as_dict()}, proof_text(proof, colour=colours(sys.stdout)))

@@ -23,6 +23,7 @@ STORAGE_FIELDS = ("storage", "storageUri", "storageUris")
 _NO_FRAMEWORK = frozenset(
     {"model", "workerSpec", "affinity", "securityContext", "nodeSelector", "labels", "annotations"}
 )
+GENERATIVE = ("vllm", "gguf", "caikit", "tgis")  # formats of language models
 _ENVIRONMENT = "STORAGE_URI"
 
 Form = Literal["model", "framework", "environment", "none"]
@@ -97,10 +98,13 @@ def fresh_service(service: str, namespace: str, model_format: str, runtime: str,
     if runtime:
         model["runtime"] = runtime
     labels = {MANAGED_BY: "pvserve", "opendatahub.io/dashboard": "true"}
+    kind = "generative" if model_format.lower() in GENERATIVE else "predictive"
+    # Of what the dashboard's wizard writes (odh-dashboard packages/kserve, deployUtils.ts), what is known here.
+    annotations = {"openshift.io/display-name": service, "opendatahub.io/model-type": kind}
     return {
         "apiVersion": API,
         "kind": KIND,
-        "metadata": {"name": service, "namespace": namespace, "labels": labels},
+        "metadata": {"name": service, "namespace": namespace, "labels": labels, "annotations": annotations},
         "spec": {"predictor": {"model": model}},
     }
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pvserve.facts import Facts, Object, annotations_of, name, ref
+from pvserve.facts import Facts, Object, Unknown, annotations_of, name, ref
 from pvserve.facts.objects import DEPLOYMENT_MODE
 from pvserve.plan.claim import access_modes, recorded_models
 from pvserve.plan.edit_runtime import formats_of
 from pvserve.plan.edit_service import replicas_of, storage_of
 from pvserve.plan.part import Part, refused
+from pvserve.plan.sizing import access_mode, default_class
 from pvserve.spec.model import ModelSpec
 
+ENABLE_AUTH = "security.opendatahub.io/enable-auth"
+PARALLEL_SIZES = ("pipelineParallelSize", "tensorParallelSize")  # 1 where nobody says (kserve pkg/constants)
 READ_ONLY = "storage.kserve.io/readonly"
 SHARED_MODES = {"ReadWriteMany", "ReadOnlyMany"}
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -30,12 +33,13 @@ def trap_part(spec: ModelSpec, facts: Facts, service: Object, *, loads: bool) ->
     notes = (
         *_several_sources(service),
         *_writes(service),
+        *(() if spec.in_place else _guarded(spec, service)),
         *(_replicas(spec, service) if _on_one_node(spec, facts) else ()),
         *_phones_home(service, runtime),
         *(() if loads else _unrecorded(spec, facts)),
     )
-    canary = _canary(spec, service) if _on_one_node(spec, facts) else Part()
-    return _format(service, runtime) + _knative(facts, service) + canary + Part(notes=notes)
+    alone = _canary(spec, service) + _workers(spec, service, runtime) if _on_one_node(spec, facts) else Part()
+    return _format(service, runtime) + _knative(facts, service) + alone + Part(notes=notes)
 
 
 def _format(service: Object, runtime: Object | None) -> Part:
@@ -91,11 +95,49 @@ def _writes(service: Object) -> Iterator[str]:
         )
 
 
+def _guarded(spec: ModelSpec, service: Object) -> Iterator[str]:
+    """The dashboard's accounts are made for one service: their Role names it (odh-dashboard, packages/kserve)."""
+    if annotations_of(service).get(ENABLE_AUTH) == "true" and name(service) != spec.name:
+        yield (
+            f"{ref(service)} wants a token, and so will {spec.name}: tokens of account {name(service)}-sa do not open "
+            f"it. Its proof asks with one of account {spec.name}-sa, where there is such an account, or with "
+            "--token-file"
+        )
+
+
 def _on_one_node(spec: ModelSpec, facts: Facts) -> bool:
-    """Whether only one node at a time can mount the claim."""
+    """Whether only one node at a time can mount the claim, the one to be too."""
     claim = facts.claim.object
-    modes = access_modes(claim) if isinstance(claim, dict) else (spec.claim.access_mode or "ReadWriteOnce",)
+    modes = access_modes(claim) if isinstance(claim, dict) else (spec.claim.access_mode or _mode_to_be(spec, facts),)
     return not set(modes) & SHARED_MODES
+
+
+def _mode_to_be(spec: ModelSpec, facts: Facts) -> str:
+    if isinstance(facts.storage_classes, Unknown):
+        return access_mode(None)[0]
+    wanted = spec.claim.storage_class
+    named = next((item for item in facts.storage_classes if name(item) == wanted), None)
+    return access_mode(named if wanted else default_class(facts.storage_classes))[0]
+
+
+def _workers(spec: ModelSpec, service: Object, runtime: Object | None) -> Part:
+    """Head and workers each mount the model, and are on nodes of their own (recording worker-multinode)."""
+    workers = service["spec"]["predictor"].get("workerSpec")
+    if workers is None:
+        return Part()
+    of_runtime = ((runtime or {}).get("spec") or {}).get("workerSpec") or {}
+    pipeline, tensor = (workers.get(word) or of_runtime.get(word) or 1 for word in PARALLEL_SIZES)
+    if pipeline * tensor == 1:
+        return Part()
+    return refused(
+        "WorkersOnOneNode",
+        f"{ref(service)} is served by a head and workers on several nodes (workerSpec; {PARALLEL_SIZES[0]} {pipeline}, "
+        f"{PARALLEL_SIZES[1]} {tensor}), each mounts the model, and one node at a time can mount claim "
+        f"{spec.claim.name}",
+        "choose a class that is ReadWriteMany: --storage-class CLASS with another --claim",
+        "or make a copy of a loaded claim that many nodes can read: "
+        f"pvserve clone {spec.claim.name} NEW --access-mode ROX",
+    )
 
 
 def _canary(spec: ModelSpec, service: Object) -> Part:

@@ -9,46 +9,41 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pvserve.cluster import Cluster
-from pvserve.errors import NotAllowed, PvserveError
-from pvserve.facts import Object, name, namespace
+from pvserve.errors import PvserveError
+from pvserve.facts import Object, Unknown, annotations_of, name
 from pvserve.verify.proof import Check
+from pvserve.verify.token import token_for
+from pvserve.verify.ways import Answer, Send, guarded_way, open_ways
 
 TITLE = "an inference request is answered"
-TIMEOUT_SECONDS = 120.0
+ENABLE_AUTH = "security.opendatahub.io/enable-auth"
+REFUSED = (401, 403)
+GONE = (502, 503, 504)
 SHOWN_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
 class Request:
-    """An inference request of the user's: path such as /v2/models/iris/infer, body in bytes (JSON)."""
+    """What the user says of the inference request: its path, such as /v2/models/iris/infer, and its body (JSON), both
+    empty where the protocol decides; and a token for an endpoint that asks for one."""
 
-    path: str
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Answer:
-    """HTTP status and body."""
-
-    status: int
-    body: bytes
-
-    def json(self) -> Any:
-        """The body as JSON, None where it is none."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
+    path: str = ""
+    body: bytes = b""
+    token: str = field(default="", repr=False)
 
 
-Send = Callable[[str, str, bytes | None], Answer]
+class _WantsTokenError(Exception):
+    """The endpoint refused a request without a token, or this token."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"HTTP {answer.status}")
+        self.status = answer.status
 
 
 def check_answer(
@@ -56,12 +51,18 @@ def check_answer(
 ) -> Check:
     """Asks the model server, through the API server's service proxy or else a port-forward to a pod.
 
-    `endpoint` is the predictor's Kubernetes Service, where there is one.
+    `endpoint` is the Kubernetes Service before the pods, where there is one. An endpoint that wants a token gets the
+    user's, or one of the service's own account.
     """
+    request = request or Request()
+    if annotations_of(service).get(ENABLE_AUTH) == "true" and pods:
+        return _ask_guarded(cluster, service, endpoint, pods, request)
     failures: list[str] = []
-    for way, send in _ways(cluster, endpoint, pods):
+    for way, send in open_ways(cluster, endpoint, pods):
         try:
             return _ask(send, way, name(service), request)
+        except _WantsTokenError:
+            return _ask_guarded(cluster, service, endpoint, pods, request)
         except PvserveError as error:
             failures.append(f"{way}: {error.message}")
         except (OSError, http.client.HTTPException) as error:
@@ -70,70 +71,58 @@ def check_answer(
     return Check("answers", TITLE, "failed" if pods else "unknown", evidence, (f"pvserve doctor {name(service)}",))
 
 
-def _ways(cluster: Cluster, endpoint: Object | None, pods: Sequence[Object]) -> list[tuple[str, Send]]:
-    ways: list[tuple[str, Send]] = []
-    if endpoint is not None and endpoint["spec"].get("ports"):
-        ways.append((f"services/proxy {name(endpoint)}", _through_proxy(cluster, endpoint)))
-    for pod in pods[:1]:
-        port = _serving_port(pod)
-        if port:
-            ways.append((f"port-forward to pod {name(pod)}:{port}", _through_forward(cluster, pod, port)))
-    return ways
+def _ask_guarded(
+    cluster: Cluster, service: Object, endpoint: Object | None, pods: Sequence[Object], request: Request
+) -> Check:
+    """First without a token, which must be refused; then with one."""
+    if not pods:
+        return Check("answers", TITLE, "unknown", "the endpoint wants a token, and there is no pod to send one to")
+    way, sending = guarded_way(cluster, endpoint, pods[0])
+    try:
+        try:
+            plain = _ask(sending(""), way, name(service), request)
+            words = f"{plain.evidence} (also without a token, though {ENABLE_AUTH} is true)"
+            return Check(plain.name, plain.title, plain.result, words, plain.remedy)
+        except _WantsTokenError as refused:
+            without = f"without a token: HTTP {refused.status}"
+        token = token_for(cluster, name(service), request.token)
+        if isinstance(token, Unknown):
+            return Check("answers", TITLE, "unknown", f"{way}: {without}; {token.why}", _with_token(service))
+        try:
+            done = _ask(sending(token.secret), way, name(service), request)
+        except _WantsTokenError as refused:
+            words = f"{way}: {without}; with {token.words}: HTTP {refused.status}"
+            return Check("answers", TITLE, "unknown", words, _with_token(service))
+    except (PvserveError, OSError, http.client.HTTPException) as error:
+        words = error.message if isinstance(error, PvserveError) else f"{type(error).__name__} {error}".rstrip()
+        return Check("answers", TITLE, "failed", f"{way}: {words}", (f"pvserve doctor {name(service)}",))
+    return Check("answers", TITLE, done.result, f"{without}; with {token.words}: {done.evidence}", done.remedy)
 
 
-def _serving_port(pod: Object) -> int:
-    for container in pod["spec"]["containers"]:
-        for port in container.get("ports") or ():
-            return int(port["containerPort"])
-    return 8080  # KServe's own default where a runtime names no port
+def _with_token(service: Object) -> tuple[str, ...]:
+    return (
+        f"pvserve verify {name(service)} --token-file FILE, with a token of an account that may `get` the "
+        "InferenceService",
+        f"for example: kubectl create token ACCOUNT | pvserve verify {name(service)} --token-file -",
+    )
 
 
-def _through_proxy(cluster: Cluster, endpoint: Object) -> Send:
-    port = endpoint["spec"]["ports"][0]["port"]
-    base = f"/api/v1/namespaces/{namespace(endpoint)}/services/http:{name(endpoint)}:{port}/proxy"
-
-    def send(method: str, path: str, body: bytes | None) -> Answer:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        response = cluster.raw(method, base + path, body=body, headers=headers, timeout=TIMEOUT_SECONDS)
-        status = response.json()  # {} where the body is none
-        if response.status == 403 and status.get("kind") == "Status":  # of the API server: the next way may be open
-            raise NotAllowed("Forbidden", str(status.get("message")))
-        return Answer(response.status, response.body)
-
-    return send
-
-
-class _TunnelConnection(http.client.HTTPConnection):
-    """HTTP over a stream that is already open."""
-
-    def __init__(self, tunnel: socket.socket) -> None:
-        super().__init__("127.0.0.1", timeout=TIMEOUT_SECONDS)
-        self.sock = tunnel
-
-
-def _through_forward(cluster: Cluster, pod: Object, port: int) -> Send:
-    def send(method: str, path: str, body: bytes | None) -> Answer:
-        with cluster.forward(name(pod), namespace(pod), port) as tunnel:
-            connection = _TunnelConnection(tunnel)
-            connection.request(method, path, body=body, headers={"Content-Type": "application/json"})
-            response = connection.getresponse()
-            return Answer(response.status, response.read())
-
-    return send
-
-
-def _ask(send: Send, way: str, service: str, request: Request | None) -> Check:
-    asked = request or _openai_request(send) or _v2_request(send, service)
+def _ask(send: Send, way: str, service: str, request: Request) -> Check:
+    asked = request if request.path else _openai_request(send) or _v2_request(send, service)
     if asked is None:
         remedy = (f"pvserve verify {service} --request-path /PATH --request '{{...}}'",)
         return Check("answers", TITLE, "unknown", f"{way}: no protocol that pvserve speaks was recognised", remedy)
     start = time.monotonic()
-    answer = send("POST", asked.path, asked.body)
+    answer = _checked(send("POST", asked.path, asked.body))
     seconds = time.monotonic() - start
     words = f"POST {asked.path} by {way}: HTTP {answer.status} in {seconds:.2f} s: {_shown(answer)}"
-    if answer.status in (401, 403):
-        return Check("answers", TITLE, "unknown", words + " (the endpoint wants a token)")
     return Check("answers", TITLE, "passed" if _answered(answer) else "failed", words)
+
+
+def _checked(answer: Answer) -> Answer:
+    if answer.status in REFUSED:
+        raise _WantsTokenError(answer)
+    return answer
 
 
 def _answered(answer: Answer) -> bool:
@@ -143,9 +132,9 @@ def _answered(answer: Answer) -> bool:
 
 
 def _openai_request(send: Send) -> Request | None:
-    listed = send("GET", "/v1/models", None)
+    listed = _checked(send("GET", "/v1/models", None))
     body = listed.json()
-    if listed.status in (502, 503, 504):
+    if listed.status in GONE:
         raise PvserveError("NoEndpoint", f"HTTP {listed.status}: {_shown(listed)}")
     if listed.status != 200 or not isinstance(body, dict) or not isinstance(body.get("data"), list) or not body["data"]:
         return None
@@ -155,7 +144,7 @@ def _openai_request(send: Send) -> Request | None:
 
 def _v2_request(send: Send, service: str) -> Request | None:
     """A request of zeros in the shape that the model's own metadata names."""
-    described = send("GET", f"/v2/models/{service}", None)
+    described = _checked(send("GET", f"/v2/models/{service}", None))
     body = described.json()
     if described.status != 200 or not isinstance(body, dict) or not body.get("inputs"):
         return None
