@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 
-from pvserve.apply.until import until
+from pvserve.apply.until import events_on, until
 from pvserve.cluster import Cluster
 from pvserve.errors import Refused, TimedOut
 from pvserve.events import Listener, StepState
-from pvserve.facts import Object, Unknown, annotations_of
+from pvserve.facts import Object, annotations_of, known
 from pvserve.plan.claim import is_bound
 from pvserve.plan.lifecycle.cloning import CLONE_OF
 from pvserve.plan.volume_steps import WaitCloned
@@ -52,17 +52,13 @@ def wait_cloned(cluster: Cluster, step: WaitCloned, listen: Listener, cancel: th
         subject=f"PersistentVolumeClaim {cluster.namespace}/{step.claim}",
         remedy=(f"kubectl describe pvc {step.claim} -n {cluster.namespace}",),
     )
-    try:
-        until(cloned, step.timeout_seconds, late, cancel)
-    except TimedOut as error:
-        error.detail = _said(cluster, cluster.get(*CLAIM, step.claim, cluster.namespace), FAILED)
-        raise
+
+    def said() -> str:
+        return _said(cluster, cluster.get(*CLAIM, step.claim, cluster.namespace), FAILED)
+
+    until(cloned, step.timeout_seconds, late, cancel, said)
 
 
 def _said(cluster: Cluster, claim: Object, reason: str) -> str:
     """What an event of this reason says of the claim, where events may be read; "" where there is none."""
-    uid = str(claim["metadata"]["uid"])
-    found = cluster.find_all("v1", "Event", cluster.namespace, field_selector=f"involvedObject.uid={uid}")
-    if isinstance(found, Unknown):
-        return ""
-    return next((str(event.get("message") or "") for event in found if event.get("reason") == reason), "")
+    return next(iter(known(events_on(cluster, claim, reason), ())), "")

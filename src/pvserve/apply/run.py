@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pvserve.apply.fetching import Fetched, run_fetch
 from pvserve.apply.load import run_load
+from pvserve.apply.looking import check_path
 from pvserve.apply.objects import apply_object, check_assumed, patch_object, retain_volume
 from pvserve.apply.refusing import refuse_all
 from pvserve.apply.sweep import run_removal
@@ -19,7 +20,18 @@ from pvserve.cluster import Cluster
 from pvserve.errors import Interrupted, PvserveError, StalePlan, UsageError
 from pvserve.events import Listener, StepState
 from pvserve.model import Listing
-from pvserve.plan.steps import ApplyObject, Load, LoadJob, PatchObject, Plan, Prove, RetainVolume, Step, WaitReady
+from pvserve.plan.steps import (
+    ApplyObject,
+    CheckPath,
+    Load,
+    LoadJob,
+    PatchObject,
+    Plan,
+    Prove,
+    RetainVolume,
+    Step,
+    WaitReady,
+)
 from pvserve.plan.volume_steps import (
     DeleteObject,
     ReleaseClaim,
@@ -99,6 +111,8 @@ def _run_step(
             patch_object(cluster, step)
         case RetainVolume():
             retain_volume(cluster, step)
+        case CheckPath():
+            check_path(cluster, step, listen)
         case WaitReady():
             wait_ready(cluster, step, listen, cancel)
         case ReleaseClaim() | DeleteObject() | WaitBound() | WaitCloned() | WaitResized():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 
 from pvserve.apply.clone import wait_cloned
-from pvserve.apply.until import until
+from pvserve.apply.until import events_on, until
 from pvserve.cluster import Cluster
 from pvserve.errors import PvserveError, Refused, StalePlan, TimedOut
 from pvserve.events import Listener, StepState
@@ -137,22 +137,15 @@ def _wait_resized(cluster: Cluster, step: WaitResized, listen: Listener, cancel:
         subject=f"PersistentVolumeClaim {step.claim}",
         remedy=(f"kubectl describe pvc {step.claim} -n {cluster.namespace}",),
     )
-    try:
-        until(resized, step.timeout_seconds, late, cancel)
-    except TimedOut as error:
-        error.detail = _said(cluster, step.claim)
-        raise
+
+    def said() -> str:
+        found = events_on(cluster, cluster.get(*CLAIM, step.claim, cluster.namespace), "esize")
+        return f"events could not be read: {found.why}" if isinstance(found, Unknown) else "\n".join(found)
+
+    until(resized, step.timeout_seconds, late, cancel, said)
 
 
 def _infeasible(claim: Object) -> str:
     """Source: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#recovering-from-failure-when-expanding-volumes"""
     states = (claim.get("status") or {}).get("allocatedResourceStatuses") or {}
     return next((str(state) for state in states.values() if str(state).endswith("Infeasible")), "")
-
-
-def _said(cluster: Cluster, claim: str) -> str:
-    """What the cluster said of the resize, where its events may be read."""
-    found = cluster.find_all("v1", "Event", cluster.namespace, field_selector=f"involvedObject.name={claim}")
-    if isinstance(found, Unknown):
-        return f"events could not be read: {found.why}"
-    return "\n".join(str(event.get("message") or "") for event in found if "esize" in str(event.get("reason")))

@@ -38,6 +38,7 @@ RUNTIME = ("serving.kserve.io/v1alpha1", "ServingRuntime")
 CLUSTER_RUNTIME = ("serving.kserve.io/v1alpha1", "ClusterServingRuntime")
 CLAIM = ("v1", "PersistentVolumeClaim")
 STORAGE_CLASS = ("storage.k8s.io/v1", "StorageClass")
+STORAGE_PROFILE = ("cdi.kubevirt.io/v1beta1", "StorageProfile")
 CONNECTION = "opendatahub.io/connections"
 # opendatahub-operator pkg/webhook/utils.go: the protocol first, then the deprecated reference to a connection type.
 CONNECTION_TYPES: tuple[tuple[str, dict[str, ConnectionKind]], ...] = (
@@ -71,6 +72,7 @@ def _read(cluster: Cluster, query: FactsQuery, pool: Executor) -> Facts:
     connection = pool.submit(_connection, cluster, start)
     pods = pool.submit(_runtime_pods, cluster, origin)
     knative = pool.submit(knative_claims, cluster, start if isinstance(start, dict) else None)
+    profiles = pool.submit(cluster.find_all, *STORAGE_PROFILE) if query.claim and claim is None else None
     claimed = pool.submit(_claim, cluster, query, query.claim, claim, classes)
     source = pool.submit(_source, cluster, query, first.source.result(), classes)
     runtime, template = origin_runtime.result()
@@ -81,6 +83,7 @@ def _read(cluster: Cluster, query: FactsQuery, pool: Executor) -> Facts:
         claim=claimed.result(),
         source=source.result(),
         storage_classes=classes,
+        storage_profiles=profiles.result() if profiles is not None else (),
         origin_service=origin,
         origin_runtime=runtime,
         runtime_template=template,

@@ -38,7 +38,7 @@ def judge(evidence: Evidence) -> Verdict:
 def judge_pod(evidence: PodEvidence) -> Verdict:
     """Whether to go on waiting for a pod that stands alone."""
     pods = known(evidence.pods, ())
-    causes = _pod_causes(evidence, pods)
+    causes = _dated(_pod_causes(evidence, pods), evidence.now)
     is_up = bool(pods) and all((conditions(pod).get("Ready") or {}).get("status") == "True" for pod in pods)
     return Verdict(is_up, None if is_up else _hopeless(causes), pod_lines(evidence, causes))
 
@@ -71,7 +71,7 @@ def _causes(evidence: Evidence) -> tuple[Cause, ...]:
         *deadline_causes(evidence, pods),
         *policy_causes(evidence, pods),
     )
-    return _ordered((*found, *_pod_causes(evidence, pods)))
+    return _dated(_ordered((*found, *_pod_causes(evidence, pods))), evidence.now)
 
 
 def _pod_causes(evidence: PodEvidence, pods: tuple[Object, ...]) -> tuple[Cause, ...]:
@@ -96,6 +96,18 @@ def _ordered(causes: tuple[Cause, ...]) -> tuple[Cause, ...]:
             merged = replace(known_as.finding, evidence=seen)
             by_title[item.finding.title] = Cause(merged, known_as.hopeless or item.hopeless)
     return tuple(by_title.values())
+
+
+def _dated(causes: tuple[Cause, ...], now: str) -> tuple[Cause, ...]:
+    """What bears no time of its own is as of now: at least one observation of each finding says when it was made."""
+    return tuple(replace(item, finding=_of_now(item.finding, now)) for item in causes)
+
+
+def _of_now(finding: Finding, now: str) -> Finding:
+    if not finding.evidence or any(item.time for item in finding.evidence):
+        return finding
+    first, *others = finding.evidence
+    return replace(finding, evidence=(replace(first, time=now), *others))
 
 
 def _unexplained(evidence: Evidence, service: Object) -> Finding:

@@ -107,6 +107,7 @@ class Facts:
     source: ClaimFacts | None = None  # the claim that the model is copied from
     own: OwnPlace | Unknown | None = None  # None: the model directory is on no claim of a pod
     storage_classes: tuple[Object, ...] | Unknown = ()
+    storage_profiles: tuple[Object, ...] | Unknown = ()  # CDI's, by the name of their class; read for a new claim
     origin_service: Object | Unknown | None = None  # --from: the service to start from
     origin_runtime: Object | Unknown | None = None  # the (Cluster)ServingRuntime it names
     runtime_template: Object | None = None  # the OpenShift Template that origin_runtime was made of

@@ -16,6 +16,7 @@ from pvserve.plan.copies import content
 from pvserve.plan.diff import changes, merged
 from pvserve.plan.edit_service import KIND, STORAGE_FIELDS
 from pvserve.plan.steps import ApplyObject, Change, PatchObject, Plan, Refusal
+from pvserve.plan.trap_table import stop
 
 
 def with_admission(plan: Plan, stored: Mapping[str, Object | Refusal]) -> Plan:
@@ -49,10 +50,4 @@ def _undone(altered: tuple[Change, ...]) -> list[Refusal]:
     if not storage:
         return []
     fields = ", ".join(".".join(map(str, change.path)) for change in storage)
-    return [
-        Refusal(
-            "AdmissionUndoesEdit",
-            f"the cluster's admission would change {fields} of the service: it would not be served from the claim",
-            ("kubectl get mutatingwebhookconfigurations", "remove what refers to the old storage from the service"),
-        )
-    ]
+    return list(stop("AdmissionUndoesEdit", fields=fields).refusals)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from pvserve.facts import Facts, Right, Unknown
 from pvserve.model import Listing, Manifest
+from pvserve.plan.claim import recorded_models
 from pvserve.plan.fetching import fetch_part
 from pvserve.plan.loading import load_part, source_part
 from pvserve.plan.own_claim import with_own_claim
@@ -89,7 +90,9 @@ def _whole(spec: ModelSpec, facts: Facts, source: Source | None, goals: Collecti
         return refused("DetachedServe", message, "leave out --detach", code=2)
     loads = any(isinstance(step, Load | LoadJob) for step in loading.steps)
     uri = str(Place(spec.claim.name, path))
-    return part + serve_part(spec, facts, uri, loads=loads)
+    live = facts.claim.object if isinstance(facts.claim.object, dict) else None
+    size = source.bytes if source is not None else int(recorded_models(live).get(path, {}).get("bytes") or 0)
+    return part + serve_part(spec, facts, uri, loads=loads, size=size)
 
 
 def _loading(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:

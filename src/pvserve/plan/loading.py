@@ -87,22 +87,33 @@ def loader_image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
 
 
 def _labels(place: Place) -> dict[str, str]:
-    return {LOADER_LABEL: hashlib.sha256(str(place).encode()).hexdigest()[:20]}
+    return {LOADER_LABEL: place_hash(place)}
+
+
+def place_hash(place: Place) -> str:
+    """What tells the pods of one place from those of others, in a form that a label can have."""
+    return hashlib.sha256(str(place).encode()).hexdigest()[:20]
 
 
 def planned_pod(
-    spec: ModelSpec, facts: Facts, image: str, labels: Mapping[str, str], source: Source | None = None
+    spec: ModelSpec,
+    facts: Facts,
+    image: str,
+    labels: Mapping[str, str],
+    source: Source | None = None,
+    *,
+    read_only: bool = False,
 ) -> dict[str, Any]:
-    """The pod that writes to the spec's claim: where it can run, and as whom, follows from who serves from there."""
+    """A pod on the spec's claim: where it can run, and as whom, follows from who serves from there."""
     origin, runtime = _object(facts.origin_service), _object(facts.origin_runtime)
     selector, tolerations = placement_of(origin, runtime)
     pods = known(facts.runtime_pods, ())
     return loader_pod(
-        name_prefix="pvserve-load",
+        name_prefix="pvserve-reader" if read_only else "pvserve-load",
         namespace=facts.namespace.name,
         claim=spec.claim.name,
         image=image,
-        read_only=False,
+        read_only=read_only,
         identity=loader_identity(_object(facts.namespace.object), pods[0] if pods else None),
         node_name=_node(facts, source),
         node_selector=selector,

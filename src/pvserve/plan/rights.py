@@ -72,6 +72,8 @@ NEEDS: tuple[Need, ...] = (
          "only its key and token do"),
     Need("load", "", "events", ("list",), "why a pod does not start", "a pod that does not start is not explained"),
     Need("load", "storage.k8s.io", "storageclasses", ("list",), "the choice of a class", "use --storage-class", True),
+    Need("load", "cdi.kubevirt.io", "storageprofiles", ("list",), "the access modes of the class, where CDI knows them",
+         "the provisioner's name tells them", True),
     Need("load", "", "persistentvolumes", ("get",), "the bound volume's reclaim policy", "it is unknown", True),
     Need("fetch", "batch", "jobs", ("get", "list", "create", "patch", "delete"), "the Job that fetches a source"),
     Need("fetch", "", "configmaps", ("create", "patch"), "its program"),

@@ -16,19 +16,26 @@ from pvserve.plan.copies import content
 from pvserve.plan.diff import changes, merged, missing
 from pvserve.plan.edit_service import MANAGED_BY, made_by_pvserve, new_service, runtime_name, storage_of
 from pvserve.plan.in_place import BEFORE, in_place_part, record_name, record_step
+from pvserve.plan.looking import look_part
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import may_record, rights_of
 from pvserve.plan.steps import ApplyObject, Prove, Step, WaitReady
+from pvserve.plan.trap_table import stop
 from pvserve.plan.traps import trap_part
 from pvserve.spec.model import ModelSpec
 
 
-def serve_part(spec: ModelSpec, facts: Facts, uri: str, *, loads: bool) -> Part:
-    """Runtime, service, waiting and proof; `loads` = bytes move in this plan, so the proof reads every byte."""
+def serve_part(spec: ModelSpec, facts: Facts, uri: str, *, loads: bool, size: int) -> Part:
+    """Runtime, service, waiting and proof; `loads` = bytes move in this plan, so the proof reads every byte.
+
+    `size` of the model in bytes, 0 where it is not known.
+    """
     part = _platform(facts) + (in_place_part(spec, facts, uri) if spec.in_place else _beside(spec, facts, uri))
     if part.refusals:
         return part
-    part = part + trap_part(spec, facts, _subject(spec, facts), loads=loads)
+    part = part + trap_part(spec, facts, _subject(spec, facts), size)
+    if not loads:
+        part = look_part(spec, facts, writes=bool(part.steps)) + part
     digests: Any = "full" if loads else "quick"
     tail: tuple[Step, ...] = (
         WaitReady("ready", f"wait until {spec.name} is Ready", spec.name, spec.timeout),
@@ -139,12 +146,10 @@ def _runtime(spec: ModelSpec, facts: Facts, wanted: str, origin: Object | None) 
         return wanted, Part(notes=(f"runtime {wanted} could not be read ({found.why}) and is used as it is",))
     if found is None:
         where = namespace(origin) if origin is not None else here
-        message = f"runtime {wanted} exists neither in namespace {where} nor in the cluster"
-        return "", refused(
-            "NoSuchRuntime", message, f"kubectl get servingruntimes -n {where}", "kubectl get clusterservingruntimes"
-        )
+        return "", stop("NoSuchRuntime", runtime=wanted, namespace=where)
     if edit_runtime.is_disabled(found):
-        return "", refused("RuntimeDisabled", f"{ref(found)} is disabled", f"kubectl edit {found['kind']} {wanted}")
+        where = f"-n {namespace(found)} " if namespace(found) else ""
+        return "", stop("RuntimeDisabled", runtime=ref(found), where=where, kind=found["kind"].lower(), name=wanted)
     if facts.runtime_template is None and origin is None and namespace(found) == here:
         return wanted, Part(unchanged=(ref(found),))
     if wanted == spec.name and namespace(found) == here:

@@ -6,6 +6,7 @@ Owns these decisions with their reasons. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.copies import DEFAULT_CLASS
@@ -59,8 +60,22 @@ def shares(storage_class: Object) -> bool:
     return provisioner.endswith(SHARED) or any(word in provisioner for word in SHARED_WORDS)
 
 
-def access_mode(storage_class: Object | None) -> tuple[str, str]:
-    """The access mode for a new claim of this class, and why."""
+def access_mode(storage_class: Object | None, profiles: Sequence[Object] = ()) -> tuple[str, str]:
+    """The access mode for a new claim of this class, and why; `profiles` are CDI's, which know more than a name."""
+    wanted = name(storage_class) if storage_class is not None else ""
+    profile = next((item for item in profiles if name(item) == wanted), None)
+    modes = _profiled(profile) if profile is not None else ()
+    if modes:
+        mode = next((mode for mode in ("ReadWriteMany", "ReadWriteOnce") if mode in modes), modes[0])
+        return mode, f"CDI's StorageProfile of class {wanted} lists {', '.join(modes)}"
     if storage_class is not None and shares(storage_class):
         return "ReadWriteMany", f"provisioner {storage_class.get('provisioner')} shares volumes between nodes"
     return "ReadWriteOnce", "the class's provisioner is not known to share volumes between nodes"
+
+
+def _profiled(profile: Object) -> tuple[str, ...]:
+    """The modes of file systems, as CDI fills them in or an administrator did (containerized-data-importer
+    doc/storageprofile.md): status.claimPropertySets, the preferred first."""
+    sets: Any = (profile.get("status") or {}).get("claimPropertySets") or ()
+    found = (item.get("accessModes") or () for item in sets if item.get("volumeMode", "Filesystem") == "Filesystem")
+    return tuple(dict.fromkeys(str(mode) for modes in found for mode in modes))

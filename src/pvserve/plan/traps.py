@@ -1,22 +1,23 @@
-"""What KServe accepts without a word and then does otherwise, said before anything is applied.
+"""What KServe accepts without a word and then does otherwise, recognised before anything is applied.
 
-Owns the rules. Pure. Sources: the recordings in tests/emulator/recordings (by name below); KServe
-docs/samples/storage/pvc; huggingface_hub's environment variables.
+Owns the rules. Pure. Words, remedies and sources are `trap_table`'s.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pvserve.facts import Facts, Object, Unknown, annotations_of, name, ref
+from pvserve.facts import Facts, Object, annotations_of, name, ref
 from pvserve.facts.objects import DEPLOYMENT_MODE
-from pvserve.plan.claim import access_modes, recorded_models
 from pvserve.plan.edit_runtime import formats_of
 from pvserve.plan.edit_service import replicas_of, storage_of
-from pvserve.plan.part import Part, refused
-from pvserve.plan.sizing import access_mode, default_class
+from pvserve.plan.part import Part
+from pvserve.plan.trap_table import note, stop
+from pvserve.plan.volume import modes_to_be
 from pvserve.spec.model import ModelSpec
+from pvserve.spec.quantity import round_up
 
 ENABLE_AUTH = "security.opendatahub.io/enable-auth"
 PARALLEL_SIZES = ("pipelineParallelSize", "tensorParallelSize")  # 1 where nobody says (kserve pkg/constants)
@@ -24,19 +25,27 @@ READ_ONLY = "storage.kserve.io/readonly"
 SHARED_MODES = {"ReadWriteMany", "ReadOnlyMany"}
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 # Servers that ask the Hub for what a model directory lacks, by a word of their image's or command's name.
+READ_SPEED = 200 << 20  # bytes per second that a network volume gives one reader; faster ones only need less
+DEADLINE_SECONDS = 600  # Kubernetes: Deployment spec.progressDeadlineSeconds; Knative: config-deployment
+KNATIVE_DEADLINE = "serving.knative.dev/progress-deadline"
+_DURATION = re.compile(r"(\d{1,7})(s|m|h)")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 HUB_SERVERS = ("vllm", "huggingface", "tgi", "text-generation-inference", "sglang")
 
 
-def trap_part(spec: ModelSpec, facts: Facts, service: Object, *, loads: bool) -> Part:
-    """Refusals and notes on `service`, as it is before its storage is edited; `loads` = the plan brings the bytes."""
+def trap_part(spec: ModelSpec, facts: Facts, service: Object, size: int) -> Part:
+    """Refusals and notes on `service`, as it is before its storage is edited.
+
+    `size` of its model in bytes, 0 where it is not known.
+    """
     runtime = facts.origin_runtime if isinstance(facts.origin_runtime, dict) else None
     notes = (
         *_several_sources(service),
         *_writes(service),
         *(() if spec.in_place else _guarded(spec, service)),
         *(_replicas(spec, service) if _on_one_node(spec, facts) else ()),
+        *_late(service, size),
         *_phones_home(service, runtime),
-        *(() if loads else _unrecorded(spec, facts)),
     )
     alone = _canary(spec, service) + _workers(spec, service, runtime) if _on_one_node(spec, facts) else Part()
     return _format(service, runtime) + _knative(facts, service) + alone + Part(notes=notes)
@@ -50,13 +59,7 @@ def _format(service: Object, runtime: Object | None) -> Part:
     formats = formats_of(runtime)
     if not formats or wanted in formats:
         return Part()
-    return refused(
-        "FormatUnsupported",
-        f"{ref(runtime)} does not serve format {wanted}, only {', '.join(formats)}",
-        "name the format that the runtime serves with --format, or another runtime with --runtime",
-        "kubectl get servingruntimes,clusterservingruntimes "
-        "-o custom-columns=NAME:.metadata.name,FORMATS:.spec.supportedModelFormats[*].name",
-    )
+    return stop("FormatUnsupported", runtime=ref(runtime), format=wanted, formats=", ".join(formats))
 
 
 def _knative(facts: Facts, service: Object) -> Part:
@@ -64,35 +67,22 @@ def _knative(facts: Facts, service: Object) -> Part:
     if facts.knative_claims is not False:
         return Part()
     flag = "kubernetes.podspec-persistent-volume-claim"
-    patch = f'{{"data":{{"{flag}":"enabled"}}}}'
-    return refused(
-        "KnativeWithoutClaims",
-        f"{ref(service)} runs in Knative mode, and Knative's flag {flag} is off on this cluster",
-        f"kubectl -n knative-serving patch configmap config-features --type merge -p '{patch}'",
-        f"or serve it without Knative: annotation {DEPLOYMENT_MODE}: RawDeployment",
-    )
+    return stop("KnativeWithoutClaims", service=ref(service), flag=flag, mode=DEPLOYMENT_MODE)
 
 
 def _several_sources(service: Object) -> Iterator[str]:
     """KServe gives such a service an event InternalError and no pod (both-storage-and-uri)."""
     storage = storage_of(service)
     if storage.key and storage.uri:
-        yield f"{ref(service)} names both storage and storageUri, which KServe does not serve; only the claim stays"
+        yield note("StorageTwice", service=ref(service))
     listed: Mapping[str, Any] = service["spec"]["predictor"]
     if listed.get("storageUris") or (listed.get("model") or {}).get("storageUris"):
-        yield (
-            f"{ref(service)} lists storageUris, where KServe mounts a claim's root and loses the sub-path; "
-            "storageUri takes their place"
-        )
+        yield note("SubPathLost", service=ref(service))
 
 
 def _writes(service: Object) -> Iterator[str]:
-    """Recording pvc-read-write."""
     if annotations_of(service).get(READ_ONLY) == "false":
-        yield (
-            f"{READ_ONLY}: false mounts the model writable: what the server writes lies on the claim, "
-            "and a digest that it changes fails the proof"
-        )
+        yield note("ModelWritable")
 
 
 def _guarded(spec: ModelSpec, service: Object) -> Iterator[str]:
@@ -107,17 +97,7 @@ def _guarded(spec: ModelSpec, service: Object) -> Iterator[str]:
 
 def _on_one_node(spec: ModelSpec, facts: Facts) -> bool:
     """Whether only one node at a time can mount the claim, the one to be too."""
-    claim = facts.claim.object
-    modes = access_modes(claim) if isinstance(claim, dict) else (spec.claim.access_mode or _mode_to_be(spec, facts),)
-    return not set(modes) & SHARED_MODES
-
-
-def _mode_to_be(spec: ModelSpec, facts: Facts) -> str:
-    if isinstance(facts.storage_classes, Unknown):
-        return access_mode(None)[0]
-    wanted = spec.claim.storage_class
-    named = next((item for item in facts.storage_classes if name(item) == wanted), None)
-    return access_mode(named if wanted else default_class(facts.storage_classes))[0]
+    return not set(modes_to_be(spec, facts)) & SHARED_MODES
 
 
 def _workers(spec: ModelSpec, service: Object, runtime: Object | None) -> Part:
@@ -129,15 +109,8 @@ def _workers(spec: ModelSpec, service: Object, runtime: Object | None) -> Part:
     pipeline, tensor = (workers.get(word) or of_runtime.get(word) or 1 for word in PARALLEL_SIZES)
     if pipeline * tensor == 1:
         return Part()
-    return refused(
-        "WorkersOnOneNode",
-        f"{ref(service)} is served by a head and workers on several nodes (workerSpec; {PARALLEL_SIZES[0]} {pipeline}, "
-        f"{PARALLEL_SIZES[1]} {tensor}), each mounts the model, and one node at a time can mount claim "
-        f"{spec.claim.name}",
-        "choose a class that is ReadWriteMany: --storage-class CLASS with another --claim",
-        "or make a copy of a loaded claim that many nodes can read: "
-        f"pvserve clone {spec.claim.name} NEW --access-mode ROX",
-    )
+    sizes = f"{PARALLEL_SIZES[0]} {pipeline}, {PARALLEL_SIZES[1]} {tensor}"
+    return stop("WorkersOnOneNode", service=ref(service), sizes=sizes, claim=spec.claim.name)
 
 
 def _canary(spec: ModelSpec, service: Object) -> Part:
@@ -145,29 +118,28 @@ def _canary(spec: ModelSpec, service: Object) -> Part:
     percent = service["spec"]["predictor"].get("canaryTrafficPercent")
     if percent is None:
         return Part()
-    return refused(
-        "CanaryOnOneNode",
-        f"{ref(service)} runs a canary ({percent} %), which needs two revisions at once, and one node at a time can "
-        f"mount claim {spec.claim.name}",
-        "finish or end the canary first: remove spec.predictor.canaryTrafficPercent",
-        "or choose a class that is ReadWriteMany: --storage-class CLASS with another --claim",
-    )
+    return stop("CanaryOnOneNode", service=ref(service), percent=percent, claim=spec.claim.name)
 
 
 def _replicas(spec: ModelSpec, service: Object) -> Iterator[str]:
     """Several pods on a claim of one node: the second stays Pending (recording pvc-two-replicas)."""
     most = replicas_of(service)
     if most > 1:
-        yield (
-            f"up to {most} replicas share claim {spec.claim.name}, which one node at a time can mount: replicas on "
-            "other nodes stay Pending. Use a ReadWriteMany class, or set maxReplicas: 1"
-        )
+        yield note("ReplicasOnOneNode", most=most, claim=spec.claim.name)
     strategy = (service["spec"]["predictor"].get("deploymentStrategy") or {}).get("type", "RollingUpdate")
     if strategy == "RollingUpdate":
-        yield (
-            "a rolling change starts the new pod before the old one ends, and one node at a time can mount claim "
-            f"{spec.claim.name}: where pods may run on several nodes, choose deploymentStrategy.type: Recreate"
-        )
+        yield note("RollingOnOneNode", claim=spec.claim.name)
+
+
+def _late(service: Object, size: int) -> Iterator[str]:
+    """KServe leaves a Deployment's deadline at its default; Knative's is an annotation, as in "1200s" or "20m"."""
+    annotations = {**annotations_of(service), **(service["spec"]["predictor"].get("annotations") or {})}
+    asked = _DURATION.fullmatch(annotations.get(KNATIVE_DEADLINE, ""))
+    deadline = int(asked[1]) * _UNITS[asked[2]] if asked else DEADLINE_SECONDS
+    seconds = size // READ_SPEED
+    if seconds > deadline:
+        words = {"size": f"{round_up(size)}B", "speed": f"{round_up(READ_SPEED)}B/s"}
+        yield note("DeadlineBeforeLoaded", **words, seconds=seconds, deadline=deadline)
 
 
 def _phones_home(service: Object, runtime: Object | None) -> Iterator[str]:
@@ -180,14 +152,4 @@ def _phones_home(service: Object, runtime: Object | None) -> Iterator[str]:
     variables = {variable.get("name") for item in containers for variable in item.get("env") or ()}
     if any(word in words.lower() for word in HUB_SERVERS) and not variables.intersection(OFFLINE):
         whose = f"runtime {name(runtime)}" if runtime is not None else f"service {name(service)}"
-        yield f"{whose} does not set HF_HUB_OFFLINE=1: what the model directory lacks would be asked of the internet"
-
-
-def _unrecorded(spec: ModelSpec, facts: Facts) -> Iterator[str]:
-    """A PATH that is missing fails at the pod's mount, one that is empty at the server's start."""
-    claim = facts.claim.object
-    if isinstance(claim, dict) and (spec.destination or "") not in recorded_models(claim):
-        yield (
-            f"pvserve loaded nothing to {spec.destination or 'the root'} of claim {spec.claim.name}: whether a model "
-            f"lies there is seen by: pvserve verify pvc://{spec.claim.name}/{spec.destination or ''}"
-        )
+        yield note("HubNotOff", whose=whose)

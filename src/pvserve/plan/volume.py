@@ -18,6 +18,7 @@ from pvserve.plan.rights import rights_of
 from pvserve.plan.sizing import access_mode, claim_bytes, claim_size, default_class, fits
 from pvserve.plan.source import Source
 from pvserve.plan.steps import ApplyObject
+from pvserve.plan.trap_table import stop
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.quantity import parse_quantity, round_up
 
@@ -41,14 +42,8 @@ def _no_such_claim(spec: ModelSpec, facts: Facts) -> Part:
     where = facts.namespace.name
     elsewhere = known(facts.claim.elsewhere, ())
     if elsewhere:
-        return refused(
-            "ClaimElsewhere",
-            f"claim {spec.claim.name} is in namespace {', '.join(elsewhere)}, not in {where}: a pod can only mount a "
-            "claim of its own namespace",
-            f"serve it there: -n {elsewhere[0]}",
-            f"or share its data with this namespace: pvserve share {spec.claim.name} --to {where} -n {elsewhere[0]}",
-            f"or load the model here: pvserve load MODEL_DIRECTORY pvc://{spec.claim.name} -n {where}",
-        )
+        others = ", ".join(elsewhere)
+        return stop("ClaimElsewhere", claim=spec.claim.name, others=others, other=elsewhere[0], namespace=where)
     return refused(
         "NoSuchClaim",
         f"claim {spec.claim.name} does not exist in namespace {where}",
@@ -58,7 +53,7 @@ def _no_such_claim(spec: ModelSpec, facts: Facts) -> Part:
 
 
 def _existing(spec: ModelSpec, namespace: str, claim: ClaimFacts, live: Object, source: Source | None) -> Keeping:
-    bad = _unusable(claim, live, source, namespace)
+    bad = _unusable(claim, live, source, namespace, spec.name)
     if bad is not None:
         return Keeping(bad)
     modes = access_modes(live)
@@ -70,7 +65,7 @@ def _existing(spec: ModelSpec, namespace: str, claim: ClaimFacts, live: Object, 
     return Keeping(part + assume(live, _key(spec, namespace), whole=False))
 
 
-def _unusable(claim: ClaimFacts, live: Object, source: Source | None, namespace: str) -> Part | None:
+def _unusable(claim: ClaimFacts, live: Object, source: Source | None, namespace: str, service: str) -> Part | None:
     """Why nothing can be loaded to this claim or served from it."""
     title = f"claim {claim.name}"
     if live["metadata"].get("deletionTimestamp"):
@@ -84,15 +79,18 @@ def _unusable(claim: ClaimFacts, live: Object, source: Source | None, namespace:
         return refused(
             "NoSuchClass", f"{title} waits for class {wanted}, which does not exist", "kubectl get storageclass"
         )
-    if source is None:
-        return None
     modes = access_modes(live)
-    if modes == ("ReadOnlyMany",):
+    if source is not None and modes == ("ReadOnlyMany",):
         return refused("ClaimReadOnly", f"{title} can only be read (ReadOnlyMany)", "name a claim that can be written")
-    foreign = [holder for holder in known(claim.holders, ()) if not holder.made_by_pvserve]
+    foreign = [holder for holder in known(claim.holders, ()) if not _ours(holder, "" if source else service)]
     if modes == ("ReadWriteOncePod",) and foreign:
         return _held(title, foreign[0])
-    return _too_small(claim, live, source, namespace)
+    return None if source is None else _too_small(claim, live, source, namespace)
+
+
+def _ours(holder: Holder, service: str) -> bool:
+    """A pod of pvserve's own, or of the service that is served from the claim already."""
+    return holder.made_by_pvserve or bool(service and holder.pod.startswith(f"{service}-predictor"))
 
 
 def _held(title: str, holder: Holder) -> Part:
@@ -144,9 +142,7 @@ def _new(spec: ModelSpec, facts: Facts, source: Source) -> Keeping:
     keeping = keep_new(spec, facts, chosen)
     if keeping.before.refusals:
         return keeping
-    mode, mode_why = access_mode(chosen)
-    if spec.claim.access_mode:
-        mode, mode_why = spec.claim.access_mode, "it was asked for"
+    mode, mode_why = _mode(spec, facts, chosen)
     size, content = spec.claim.size, (source.bytes + source.beside[0], source.files + source.beside[1])
     if size and not source.at_most and not fits(*content, parse_quantity(size)):
         needed = claim_size(*content)
@@ -166,6 +162,20 @@ def _new(spec: ModelSpec, facts: Facts, source: Source) -> Keeping:
     )
     part = Part(steps=(step,), notes=_elsewhere_note(spec, facts)) + assume(None, _key(spec, namespace), whole=False)
     return Keeping(keeping.before + part, keeping.after, keeping.storage_class)
+
+
+def _mode(spec: ModelSpec, facts: Facts, storage_class: Object | None) -> tuple[str, str]:
+    if spec.claim.access_mode:
+        return spec.claim.access_mode, "it was asked for"
+    return access_mode(storage_class, known(facts.storage_profiles, ()))
+
+
+def modes_to_be(spec: ModelSpec, facts: Facts) -> tuple[str, ...]:
+    """The access modes of the claim that is there, or of the one that a plan makes."""
+    if isinstance(facts.claim.object, dict):
+        return access_modes(facts.claim.object)
+    chosen, _ = _class(spec, facts)
+    return (_mode(spec, facts, None if isinstance(chosen, Part) else chosen)[0],)
 
 
 def _elsewhere_note(spec: ModelSpec, facts: Facts) -> tuple[str, ...]:

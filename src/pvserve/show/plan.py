@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from pvserve.plan.steps import ApplyObject, Change, Load, LoadJob, PatchObject, Plan, Step
+from pvserve.plan.steps import ApplyObject, Change, CheckPath, Load, LoadJob, PatchObject, Plan, Step
 from pvserve.plan.volume_steps import RemoveModel, SweepVolume
 from pvserve.show.words import clean, size, styled
 
@@ -55,7 +55,7 @@ def _step_lines(step: Step, colour: bool) -> Iterator[str]:
         yield f"{step.files} files, {size(step.bytes)}, from {clean(step.source)}"
         container = step.job["spec"]["template"]["spec"]["containers"][0]
         yield f"Job in image {clean(str(container['image']))}: the cluster reads the source itself"
-    if isinstance(step, RemoveModel):
+    if isinstance(step, CheckPath | RemoveModel):
         yield f"pod in image {clean(str(step.pod['spec']['containers'][0]['image']))}"
     if isinstance(step, SweepVolume):
         yield from (f"- {clean(item.title)}" for item in step.leftovers)

@@ -1,6 +1,6 @@
 """The table of traps, findings and remedies as a page: `python -m pvserve.show.traps > docs/findings.md`.
 
-Owns the page's layout. What a trap means is `diagnose`'s to say.
+Owns the page's layout. What a trap means is for `diagnose` and `plan` to say.
 """
 
 from __future__ import annotations
@@ -8,12 +8,25 @@ from __future__ import annotations
 import re
 
 from pvserve.diagnose import MEANINGS, Meaning
+from pvserve.plan.trap_table import TRAPS, Trap
 
+CUT = "\n## Of a service that is there\n"
 HEAD = """\
 # Findings and remedies
 
-What `pvserve doctor` says, and what ends a wait of `deploy` at once. Made from the code: edit
-`src/pvserve/diagnose/meanings`, then `python -m pvserve.show.traps > docs/findings.md`.
+What a plan says before anything is applied; what `pvserve doctor` says, and what ends a wait of `deploy` at once. Made
+from the code: edit `src/pvserve/plan/trap_table.py` and `src/pvserve/diagnose/meanings`, then
+`python -m pvserve.show.traps > docs/findings.md`. Words in capitals are filled in.
+
+## Before anything is applied
+
+KServe accepts these without a word and then does otherwise. A **refusal** stops the plan (exit code 3) before anything
+is changed; of a **note** the plan is carried out all the same.
+
+| finding | trap | what is said | what mends it | who says so |
+|---|---|---|---|---|
+
+## Of a service that is there
 
 - The order is causal: of several findings the first explains the others.
 - A wait ends at once on a **fail** that waiting cannot mend. It goes on where time may help: a webhook that does not
@@ -25,7 +38,6 @@ What `pvserve doctor` says, and what ends a wait of `deploy` at once. Made from 
 - Of a service that is Ready, `doctor` lists what it checked.
 
 `doctor` exits with 0 when the service is Ready, 1 when it is not, 10 when it is but something could not be read.
-Words in capitals are filled in by the finding.
 
 | finding | trap | what mends it | who says so |
 |---|---|---|---|
@@ -34,7 +46,14 @@ Words in capitals are filled in by the finding.
 
 def page() -> str:
     """The whole page in Markdown."""
-    return HEAD + "".join(_row(meaning) for meaning in MEANINGS)
+    before, after = HEAD.split(CUT)
+    return "".join((before, *map(_trap, TRAPS), CUT, after, *map(_row, MEANINGS)))
+
+
+def _trap(trap: Trap) -> str:
+    kind = "refusal" if trap.stops else "note"
+    remedy = "<br>".join(_line(line) for line in trap.remedy)
+    return f"| {trap.code} ({kind}) | {trap.trap} | {_words(trap.said)} | {remedy} | {_cell(trap.source)} |\n"
 
 
 def _row(meaning: Meaning) -> str:
@@ -44,10 +63,15 @@ def _row(meaning: Meaning) -> str:
 
 def _line(line: str) -> str:
     """A command in code style, an advice as it is."""
-    words = re.sub(r"\{(\w+)\}", lambda match: match[1].upper(), line.replace("{{", "\0").replace("}}", "\1"))
-    words = words.replace("\0", "{").replace("\1", "}")
+    words = _words(line)
     is_command = words.startswith(("kubectl ", "oc ", "pvserve "))
-    return f"`{_cell(words)}`" if is_command else _cell(words)
+    return f"`{words}`" if is_command else words
+
+
+def _words(line: str) -> str:
+    """With what the rule fills in in capitals."""
+    words = re.sub(r"\{(\w+)\}", lambda match: match[1].upper(), line.replace("{{", "\0").replace("}}", "\1"))
+    return _cell(words.replace("\0", "{").replace("\1", "}"))
 
 
 def _cell(text: str) -> str:

@@ -1,15 +1,20 @@
-"""What a pod answers is taken apart here and there; what does not fit is one error.
+"""What a pod answers is taken apart here and there; what does not fit is one error, and what broke off is asked again.
 
-Owns that error. A pod may lie: no answer of it may end in a traceback.
+Owns that error and the second try. A pod may lie: no answer of it may end in a traceback.
 """
 
 from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
+from pvserve.errors import Temporary
+from pvserve.model import shown
 from pvserve.transfer.agent.frames import Broken
+
+T = TypeVar("T")
 
 _NONSENSE = (
     AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error,
@@ -23,3 +28,15 @@ def understood() -> Iterator[None]:
         yield
     except _NONSENSE as error:
         raise Broken("the agent's answer makes no sense") from error
+
+
+def twice(once: Callable[[], T], cut: Callable[[str], Temporary]) -> T:
+    """The result of `once`, tried again where the connection broke. Raises `cut`, of the reason, the second time."""
+    try:
+        return once()
+    except (Broken, OSError):
+        pass
+    try:
+        return once()
+    except (Broken, OSError) as error:
+        raise cut(shown(str(error))[:300]) from error

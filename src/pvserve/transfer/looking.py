@@ -14,7 +14,7 @@ from pvserve.errors import Temporary
 from pvserve.model import Manifest, from_json, manifest_digest, shown
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import FAIL, PING, SEEN, SURVEY, SURVEYED, TEXT, Broken, Wire
-from pvserve.transfer.answers import understood
+from pvserve.transfer.answers import twice, understood
 from pvserve.transfer.ask import place_of
 from pvserve.transfer.values import Level, Reach, Target, VolumeReport
 
@@ -86,18 +86,12 @@ def inspect(reach: Reach, path: str, level: Level, *, claim: str = "", mount: st
         Temporary: ReadCut, twice. DataDiffers or Refused: the manifest is damaged, or too new to be read.
     """
     target = Target(path, claim or "the claim", mount)
-    for last in (False, True):
-        try:
-            return report(_look_once(reach, target, digests=level == "full"), level)
-        except (Broken, OSError) as error:
-            if last:
-                raise Temporary(
-                    "ReadCut",
-                    f"reading {target} through a pod broke off: {shown(str(error))[:300]}",
-                    subject=str(target),
-                    remedy=("run the same command again",),
-                ) from error
-    raise AssertionError
+
+    def cut(why: str) -> Temporary:
+        message = f"reading {target} through a pod broke off: {why}"
+        return Temporary("ReadCut", message, subject=str(target), remedy=("run the same command again",))
+
+    return twice(lambda: report(_look_once(reach, target, digests=level == "full"), level), cut)
 
 
 def _look_once(reach: Reach, target: Target, *, digests: bool) -> Look:
@@ -144,6 +138,7 @@ def report(seen: Look, level: Level) -> VolumeReport:
         uid=seen.uid,
         gids=seen.gids,
         exists=seen.kind != "nothing",
+        is_directory=seen.kind == "directory",
         level=level,
     )
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pvserve.errors import Refused, Temporary
-from pvserve.model import shown
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import FAIL, PING, REMOVE, REMOVED, Broken, Wire
-from pvserve.transfer.answers import understood
+from pvserve.transfer.answers import twice, understood
 from pvserve.transfer.ask import place_of
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.channels import NoAgent, exec_channel
@@ -51,27 +50,25 @@ def remove(
     Raises:
         Refused: NotOurs, PathHoldsModels, RemoveNeedsPython. Temporary: RemoveCut, Overtaken.
     """
-    for last in (False, True):
+    ask = {**place_of(target), "named": named, "everything": everything, "epoch": epoch}
+    ask["transfer"] = f"{place_word(target)}-{NO_CONTENT}"
+
+    def once() -> Removed:
+        channel = _channel(reach, target)
         try:
-            channel = _channel(reach, target)
-            try:
-                channel.keep_alive()
-                ask = {**place_of(target), "named": named, "everything": everything, "epoch": epoch}
-                ask["transfer"] = f"{place_word(target)}-{NO_CONTENT}"
-                _asked(channel.control, {**ask, "check": True}, target)
-                before()
-                return _asked(channel.control, {**ask, "check": False}, target)
-            finally:
-                channel.close()
-        except (Broken, OSError) as error:
-            if last:
-                raise Temporary(
-                    "RemoveCut",
-                    f"removing {target} through a pod broke off: {shown(str(error))[:300]}",
-                    subject=str(target),
-                    remedy=("run the same command again; it finishes what this one began",),
-                ) from error
-    raise AssertionError
+            channel.keep_alive()
+            _asked(channel.control, {**ask, "check": True}, target)
+            before()
+            return _asked(channel.control, {**ask, "check": False}, target)
+        finally:
+            channel.close()
+
+    def cut(why: str) -> Temporary:
+        message = f"removing {target} through a pod broke off: {why}"
+        remedy = "run the same command again; it finishes what this one began"
+        return Temporary("RemoveCut", message, subject=str(target), remedy=(remedy,))
+
+    return twice(once, cut)
 
 
 def _channel(reach: Reach, target: Target) -> Channel:

@@ -7,10 +7,8 @@ one exec per part, two at a time. Must not replace other content, since a shell 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import re
-import tarfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,20 +17,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pvserve.model import Manifest, manifest_digest, to_json, to_sha256sums
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import Broken
-from pvserve.transfer.agent.volume import FILE_MODE, PROGRAM_MODE
 from pvserve.transfer.ask import Ask, key_of
 from pvserve.transfer.ends import manifest_from
 from pvserve.transfer.judging import TRIES
 from pvserve.transfer.looking import Look
 from pvserve.transfer.progress import Progress
 from pvserve.transfer.shell import SILENT_SECONDS, Shell, batches, digests, list_files, look_with, parse_state
+from pvserve.transfer.shell_packs import archive, packs
 from pvserve.transfer.sourcing import read_exactly, read_whole, reading
 from pvserve.transfer.values import Reach
 
 MIB = 1 << 20
 PART = 16 * MIB
 SMALL = MIB
-PACK_BYTES, PACK_FILES = 8 * MIB, 400
 WORKERS = 2
 SLOW = 64 << 10  # bytes per second of the slowest link that is waited for
 _NOTE = re.compile(rb"(\d{1,9}) (x|\d{1,9} [0-9a-f]{64})")
@@ -132,24 +129,13 @@ class ShellEnd:
         small = [number for number, found in enumerate(self._entries) if found.size <= SMALL]
         large = [number for number, found in enumerate(self._entries) if found.size > SMALL]
         work: list[Callable[[], None]] = [lambda number=number: self._send_large(number) for number in large]  # type: ignore[misc]
-        work += [lambda pack=pack: self._send_pack(pack, have) for pack in self._packs(small)]  # type: ignore[misc]
+        work += [lambda pack=pack: self._send_pack(pack, have) for pack in packs(self._entries, small)]  # type: ignore[misc]
         pool = ThreadPoolExecutor(WORKERS)
         try:
             for done in [pool.submit(task) for task in work]:
                 done.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-    def _packs(self, numbers: Sequence[int]) -> list[list[int]]:
-        found: list[list[int]] = []
-        size = 0
-        for number in numbers:
-            if not found or len(found[-1]) == PACK_FILES or size + self._entries[number].size > PACK_BYTES:
-                found.append([])
-                size = 0
-            found[-1].append(number)
-            size += self._entries[number].size
-        return found
 
     def _send_large(self, number: int) -> None:
         """Parts that are not there yet, then the whole file as the volume gives it back."""
@@ -222,14 +208,7 @@ class ShellEnd:
             self._good(number, began)
 
     def _send_archive(self, contents: dict[int, bytes]) -> None:
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
-            for number, data in contents.items():
-                found = self._entries[number]
-                member = tarfile.TarInfo("./" + found.path)
-                member.size, member.mode = len(data), PROGRAM_MODE if found.executable else FILE_MODE
-                tar.addfile(member, io.BytesIO(data))
-        packed = archive.getvalue()
+        packed = archive(self._entries, contents)
         self._shell.say("pack", self._files, str(len(packed)), data=packed, seconds=_patience(len(packed)))
         for batch in batches([self._entries[number].path for number in contents]):
             self._shell.names("fsync", self._files, batch)

@@ -122,4 +122,5 @@ class VolumeReport:
     uid: int
     gids: tuple[int, ...]
     exists: bool = True
+    is_directory: bool = True
     level: Level = "full"

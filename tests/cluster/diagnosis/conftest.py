@@ -31,9 +31,17 @@ def stage(any_cluster: Cluster, busybox: str, run_id: str) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         namespace = stack.enter_context(make_namespace(any_cluster))
         found = Stage(Cluster.connect(namespace=namespace))
-        names = {key: f"pvst-{key}-{run_id}" for key in ("silent", "far", "tainted")}
+        keys = ("silent", "far", "tainted", "topology", "odd", "webhook")
+        names = {key: f"pvst-{key}-{run_id}" for key in keys}
         far = scenes.volume_elsewhere(names["far"], namespace, "far")
-        wide = (scenes.silent_class(names["silent"]), far, scenes.tainted_node(names["tainted"]))
+        wide = (
+            scenes.silent_class(names["silent"]),
+            far,
+            scenes.tainted_node(names["tainted"]),
+            scenes.class_elsewhere(names["topology"]),
+            *scenes.refusing_policy(names["odd"], namespace, "odd", "the moon is not full"),
+            scenes.silent_webhook(names["webhook"], namespace, "unanswered"),
+        )
         stack.enter_context(created(any_cluster, *wide))
         found.create(
             scenes.runtime(busybox),
@@ -48,12 +56,17 @@ def stage(any_cluster: Cluster, busybox: str, run_id: str) -> Iterator[Stage]:
             claim("unknown-class", f"nobody-knows-{run_id}"),
             claim("silent", names["silent"]),
             claim("far", "", volume=names["far"]),
+            claim("topology", names["topology"]),
+            claim("shared", None, "ReadWriteMany"),
         )
+        for refused in ("odd", "unanswered"):
+            found.until_refused(scenes.marked_pod("probe", busybox, refused))
         found.create(*_services(names["tainted"]))
         found.create(
             scenes.pod("holder", busybox, "alone", ENDLESS),
             scenes.late_deployment("late", busybox),
             scenes.closed_network("nobody-in", "healthy"),
+            scenes.closed_network("nothing-out", "deaf", "Egress"),
         )
         _models(found, busybox)
         yield found
@@ -79,6 +92,10 @@ def _services(tainted: str) -> list[scenes.Object]:
         service("unknown-class", "pvc://unknown-class/good"),
         service("silent", "pvc://silent/good"),
         service("far", "pvc://far/good"),
+        service("topology", "pvc://topology/good"),
+        service("shared", "pvc://shared/good"),
+        service("odd"),
+        service("unanswered"),
         service("alone", "pvc://alone/good"),
         service("gpu", "pvc://waits/good", model={"resources": gpu}),
         service("huge", model={"resources": huge}),

@@ -105,6 +105,56 @@ def silent_class(name: str) -> Object:
     }
 
 
+def class_elsewhere(name: str) -> Object:
+    """A class whose volumes only a zone without nodes can have."""
+    expression = {"key": "topology.kubernetes.io/zone", "values": ["zone-without-nodes"]}
+    topologies = [{"matchLabelExpressions": [expression]}]
+    return {**silent_class(name), "volumeBindingMode": "WaitForFirstConsumer", "allowedTopologies": topologies}
+
+
+def refusing_policy(name: str, namespace: str, service_name: str, message: str) -> tuple[Object, Object]:
+    """A cluster's own rule that refuses the pods of one service in words that nobody knows beforehand."""
+    label = "object.metadata.?labels[?'serving.kserve.io/inferenceservice'].orValue('')"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": f"{label} != '{service_name}'", "message": message}],
+    }
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": here}
+    api, kind = "admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"
+    return _object(api, kind, name, policy), _object(api, f"{kind}Binding", name, binding)
+
+
+def silent_webhook(name: str, namespace: str, service_name: str) -> Object:
+    """A webhook that must be asked of the pods of one service, and that does not answer."""
+    hook = {
+        "name": "silent.example.com",
+        "clientConfig": {"service": {"name": "nobody", "namespace": namespace, "path": "/"}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "objectSelector": {"matchLabels": {"serving.kserve.io/inferenceservice": service_name}},
+        "failurePolicy": "Fail",
+        "timeoutSeconds": 2,
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name},
+        "webhooks": [hook],
+    }
+
+
+def marked_pod(name: str, image: str, service_name: str) -> Object:
+    """A pod that counts as one of the service's."""
+    found = _object("v1", "Pod", name, {"containers": [{"name": "main", "image": image}]})
+    found["metadata"]["labels"] = {"serving.kserve.io/inferenceservice": service_name}
+    return found
+
+
 def tainted_node(name: str) -> Object:
     """A node that exists in the API alone, with a taint; nothing can run there."""
     return {
@@ -152,10 +202,10 @@ def late_deployment(service_name: str, image: str) -> Object:
     return found
 
 
-def closed_network(name: str, service_name: str) -> Object:
-    """A NetworkPolicy that lets nobody reach a service's pods."""
+def closed_network(name: str, service_name: str, direction: str = "Ingress") -> Object:
+    """A NetworkPolicy that lets nobody reach a service's pods, or lets them reach nobody (Egress)."""
     selector = {"matchLabels": {"serving.kserve.io/inferenceservice": service_name}}
-    spec = {"podSelector": selector, "policyTypes": ["Ingress"]}
+    spec = {"podSelector": selector, "policyTypes": [direction]}
     return _object("networking.k8s.io/v1", "NetworkPolicy", name, spec)
 
 

@@ -14,6 +14,7 @@ import pytest
 from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
 from pvserve.diagnose import Finding, Verdict, findings, judge
+from pvserve.errors import PvserveError
 from pvserve.facts import Object, name
 from tests.cluster.offers import until
 
@@ -54,6 +55,18 @@ class Stage:
         """Creates them, some at a time."""
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(self.cluster.create, objects))
+
+    def until_refused(self, pod: Object) -> None:
+        """Waits until the API server refuses such a pod: admission learns of a new rule a moment after it was made."""
+
+        def refused() -> bool:
+            try:
+                self.cluster.create(pod, dry_run=True)
+            except PvserveError:
+                return True
+            return False
+
+        until(f"a pod like {name(pod)} is refused", refused)
 
     def now(self, service: str) -> Seen:
         """What diagnose says of a service at this moment."""

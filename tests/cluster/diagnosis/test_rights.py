@@ -8,6 +8,7 @@ from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
 from pvserve.diagnose import findings, judge
 from pvserve.facts import Unknown
+from tests.cluster.ui_service import pvserve
 
 from .stage import Stage
 
@@ -46,6 +47,18 @@ def test_claim_that_may_not_be_read_is_not_called_missing(stage: Stage) -> None:
     assert {line.state for line in judge(evidence).lines if line.object.startswith("PersistentVolumeClaim")} == {
         "unknown"
     }
+
+
+def test_rights_that_lack_are_named_and_the_answer_is_unknown(stage: Stage) -> None:
+    stage.ready("healthy")
+    user = f"system:serviceaccount:{stage.namespace}:poor"
+    _user(stage, "poor", SERVING, PODS)
+    found = pvserve("doctor", "healthy", "-n", stage.namespace, "--as", user)
+    assert found.code == 10, found.explained()
+    findings_of = found.lines[-1]["services"][0]["findings"]
+    unread = next(item for item in findings_of if item["code"] == "NotReadable")
+    assert "PersistentVolumeClaim models" in unread["title"]
+    assert f"kubectl auth can-i --list -n {stage.namespace}" in unread["remedy"]
 
 
 def test_service_that_may_not_be_read_is_not_called_missing(stage: Stage) -> None:

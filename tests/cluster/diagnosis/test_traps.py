@@ -13,7 +13,7 @@ from pvserve.errors import Refused
 from tests.cluster.offers import until
 
 from .scenes import claim, service
-from .stage import Stage
+from .stage import SECONDS, Stage
 
 pytestmark = pytest.mark.cluster
 
@@ -106,6 +106,38 @@ def test_claim_pending_of_an_unknown_class(stage: Stage) -> None:
 def test_claim_pending_because_the_provisioner_is_silent(stage: Stage) -> None:
     seen = stage.wait("silent", "ProvisionerSilent", hopeless=False)
     assert "silent.example/nobody" in seen.text
+
+
+def test_claim_pending_because_no_node_can_have_its_volume(stage: Stage) -> None:
+    seen = stage.wait("topology", "NoVolumeToBind")
+    assert "didn't find available persistent volumes to bind" in seen.text
+
+
+def test_claim_pending_because_the_provisioner_refuses_it(stage: Stage) -> None:
+    """In the provisioner's own words, and waited for: it may mean something that passes."""
+
+    def refused() -> bool:
+        if stage.cluster.get("v1", "PersistentVolumeClaim", "shared", stage.namespace)["status"]["phase"] == "Bound":
+            pytest.skip("the default class makes volumes that are shared")
+        return stage.now("shared").first.code == "ClaimNotProvisioned"
+
+    until("the refusal is told", refused, seconds=SECONDS)
+    seen = stage.now("shared")
+    assert seen.first.code == "ClaimNotProvisioned"
+    assert "ReadWriteMany" in seen.text
+
+
+def test_unknown_failure_shows_what_was_observed_and_no_guess(stage: Stage) -> None:
+    seen = stage.wait("odd", "PodNotCreated", hopeless=False)
+    assert seen.first.title == "the cluster does not make the pods of Deployment odd-predictor"
+    assert "the moon is not full" in seen.text
+    assert seen.first.remedy == (f"kubectl -n {stage.namespace} get events --field-selector reason=FailedCreate",)
+    assert [item.code for item in seen.findings if item.severity == "fail"] == ["PodNotCreated"]
+
+
+def test_webhook_that_does_not_answer_is_waited_for(stage: Stage) -> None:
+    seen = stage.wait("unanswered", "WebhookUnreachable", hopeless=False)
+    assert "silent.example.com" in seen.first.title
 
 
 def test_claim_that_waits_for_its_first_pod_is_no_failure(stage: Stage) -> None:
@@ -250,6 +282,14 @@ def test_network_policy_lets_nobody_in(stage: Stage) -> None:
     seen = stage.wait("healthy", "PolicyClosesIngress", hopeless=False)
     assert "NetworkPolicy nobody-in" in seen.first.title
     assert seen.first.severity == "warn"
+
+
+def test_network_policy_lets_nothing_out(stage: Stage) -> None:
+    def found() -> list[str]:
+        return [item.title for item in stage.now("deaf").findings if item.code == "PolicyClosesEgress"]
+
+    [title] = until("the policy is named", found, seconds=SECONDS)
+    assert "NetworkPolicy nothing-out selects Pod deaf-predictor" in title
 
 
 def test_healthy_service_says_what_was_checked(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from pvserve.errors import PvserveError
 
 SOURCE = Path(__file__).parents[3] / "src" / "pvserve"
 WORD = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
-REFUSALS = ("refused", "Refusal")  # of a plan: 3 but where `code` or `exit_code` says otherwise
+REFUSALS = ("refused", "Refusal", "stop")  # of a plan: 3 but where `code` or `exit_code` says otherwise
 WEIGHTS = {"_Wrong": 0, "_checked": 0, "Problem": 1}  # model.weights: position of the reason; Refused
 
 

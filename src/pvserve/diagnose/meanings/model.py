@@ -14,7 +14,8 @@ MODEL: tuple[Meaning, ...] = (
         "container {container} of Pod {pod} may not read the model's files",
         (
             "pvserve verify {service}",
-            "load it again as the uid that serves: pvserve load SOURCE pvc://{claim}/{path}",
+            "load it again as the uid that serves: pvserve load SOURCE pvc://{claim}/{path} --replace",
+            "then the pod, which keeps the directory that it has: kubectl -n {namespace} delete pod {pod}",
         ),
         "log lines 'Permission denied' of the server",
     ),
@@ -26,6 +27,7 @@ MODEL: tuple[Meaning, ...] = (
         (
             "pvserve verify {service}",
             "pvserve load SOURCE pvc://{claim}/{path}",
+            "then the pod, which keeps the directory that it has: kubectl -n {namespace} delete pod {pod}",
         ),
         "log lines of llama.cpp, vLLM and MLServer; kubernetes pkg/volume/util/subpath SafeMakeDir",
     ),
@@ -36,6 +38,7 @@ MODEL: tuple[Meaning, ...] = (
         (
             "pvserve verify {service}",
             "pvserve load SOURCE pvc://{claim}/{path} --replace",
+            "then the pod, which keeps the directory that it has: kubectl -n {namespace} delete pod {pod}",
         ),
         "log lines of llama.cpp, safetensors (vLLM) and joblib (MLServer)",
     ),

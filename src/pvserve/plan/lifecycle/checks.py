@@ -6,7 +6,7 @@ Owns the checks of claim and rights, and the joining into a plan. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pvserve.facts import Object, Unknown, VolumeFacts, annotations_of, name
@@ -62,6 +62,17 @@ def the_volume(facts: VolumeFacts, claim: str) -> Object | Part:
             f"kubectl describe pvc {claim} -n {where}",
         )
     return facts.volume
+
+
+def both(
+    facts: VolumeFacts, claim: str, unseen: Callable[[Object, Part], Part] = lambda _claim, part: part
+) -> tuple[Object, Object] | Part:
+    """The claim and its volume; `unseen` says more of a claim whose volume is not there or may not be read."""
+    found = the_claim(facts, claim)
+    if isinstance(found, Part):
+        return found
+    volume = the_volume(facts, claim)
+    return unseen(found, volume) if isinstance(volume, Part) else (found, volume)
 
 
 def lacking(facts: VolumeFacts, *uses: Use, command: str = "") -> Part:

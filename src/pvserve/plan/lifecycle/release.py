@@ -9,12 +9,11 @@ from pvserve.facts import Object, Unknown, VolumeFacts, annotations_of, name
 from pvserve.plan.claim import RETAIN
 from pvserve.plan.lifecycle.checks import (
     POLICY,
+    both,
     keeping,
     lacking,
     patch_command,
     plan_of,
-    the_claim,
-    the_volume,
     volume_patch,
 )
 from pvserve.plan.lifecycle.removing import still_shared
@@ -35,12 +34,10 @@ def release_plan(claim: str, facts: VolumeFacts) -> Plan:
 
 
 def _release(claim: str, facts: VolumeFacts) -> Part:
-    found = the_claim(facts, claim)
-    if isinstance(found, Part):
-        return found
-    volume = the_volume(facts, claim)
-    if isinstance(volume, Part):
-        return _unseen(claim, facts)
+    pair = both(facts, claim, lambda _found, _part: _unseen(claim, facts))
+    if isinstance(pair, Part):
+        return pair
+    found, volume = pair
     shared = apart(found, volume)
     if shared.refusals:
         return shared

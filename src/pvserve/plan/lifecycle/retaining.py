@@ -10,12 +10,11 @@ from pvserve.plan.claim import RETAIN
 from pvserve.plan.lifecycle.checks import (
     BEFORE_POLICY,
     POLICY,
+    both,
     keeping,
     lacking,
     patch_command,
     plan_of,
-    the_claim,
-    the_volume,
     volume_patch,
 )
 from pvserve.plan.lifecycle.removing import still_shared
@@ -29,12 +28,10 @@ def retain_plan(claim: str, facts: VolumeFacts) -> Plan:
 
 
 def _retain(claim: str, facts: VolumeFacts) -> Part:
-    found = the_claim(facts, claim)
-    if isinstance(found, Part):
-        return found
-    volume = the_volume(facts, claim)
-    if isinstance(volume, Part):
-        return _whose(volume, found, facts)
+    pair = both(facts, claim, lambda found, part: _whose(part, found, facts))
+    if isinstance(pair, Part):
+        return pair
+    found, volume = pair
     body = keeping(volume, found)
     if not body:
         return Part(unchanged=(f"volume {name(volume)} is retained already",))
@@ -64,12 +61,10 @@ def undo_retain_plan(claim: str, facts: VolumeFacts) -> Plan:
 
 
 def _undo(claim: str, facts: VolumeFacts) -> Part:
-    found = the_claim(facts, claim)
-    if isinstance(found, Part):
-        return found
-    volume = the_volume(facts, claim)
-    if isinstance(volume, Part):
-        return volume
+    pair = both(facts, claim)
+    if isinstance(pair, Part):
+        return pair
+    _, volume = pair
     shared = still_shared(volume, claim)
     if shared.refusals:
         return shared
