@@ -11,13 +11,13 @@ import pytest
 
 from pvserve.apply.lease import lease_name
 from pvserve.cluster import Cluster
-from pvserve.facts import name
+from pvserve.facts import Right, name, namespace
 from pvserve.plan.rights import required
 
-from .accounts import Account
-from .offers import image, until
+from .accounts import RBAC, Account
+from .offers import image, make_namespace, until
 from .test_removal import run, said_by_shell
-from .ui_service import gguf, interrupted, leaving_nothing, make, runtime
+from .ui_service import gguf, interrupted, leaving_nothing, make, pvserve, runtime
 
 pytestmark = pytest.mark.cluster
 LEASE = ("coordination.k8s.io/v1", "Lease")
@@ -96,3 +96,78 @@ def test_what_a_killed_client_left_goes_and_the_models_stay(cluster: Cluster, tm
             cluster.delete(*POD, name(pod), cluster.namespace, grace_seconds=0)
         left = said_by_shell(cluster, "find /claim/.pvserve/partial /claim/.pvserve/replaced -type f")
         assert left.strip() == ""
+
+
+def a_lease_of_a_claim_that_is_gone() -> dict[str, Any]:
+    annotations = {"pvserve.io/place": "pvc://gone/x"}
+    metadata = {
+        "name": lease_name("gone", "x"),
+        "labels": {"app.kubernetes.io/managed-by": "pvserve"},
+        "annotations": annotations,
+    }
+    spec = {"holderIdentity": "", "leaseTransitions": 1}
+    return {"apiVersion": LEASE[0], "kind": LEASE[1], "metadata": metadata, "spec": spec}
+
+
+def may_collect_here_too(there: Cluster, account: Account) -> None:
+    """Gives the account what `gc` needs in a second namespace."""
+    rights = required(("gc",), there.namespace)
+    rules = [{"apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb]} for right in rights]
+    subject = {"kind": "User", "name": account.user, "apiGroup": RBAC}
+    reference = {"apiGroup": RBAC, "kind": "Role", "name": "collects"}
+    api = f"{RBAC}/v1"
+    make(
+        there,
+        {"apiVersion": api, "kind": "Role", "metadata": {"name": "collects"}, "rules": rules},
+        {
+            "apiVersion": api,
+            "kind": "RoleBinding",
+            "metadata": {"name": "collects"},
+            "subjects": [subject],
+            "roleRef": reference,
+        },
+    )
+
+
+def test_gc_of_all_namespaces_goes_on_where_one_may_not_be_read(
+    cluster: Cluster, any_cluster: Cluster, tmp_path: Path
+) -> None:
+    """By an account that may look everywhere and remove in two namespaces alone: others are at work on this cluster."""
+    everywhere = [
+        Right("list", "", "persistentvolumeclaims"),
+        Right("list", "coordination.k8s.io", "leases"),
+        Right("list", "", "persistentvolumes"),
+    ]
+    with make_namespace(any_cluster) as second, make_namespace(any_cluster) as closed:
+        there, elsewhere = Cluster.connect(namespace=second), Cluster.connect(namespace=closed)
+        account = Account(cluster, cluster.namespace, [*required(("gc",), cluster.namespace), *everywhere])
+        may_collect_here_too(there, account)
+        for place in (cluster, there, elsewhere):
+            make(place, a_lease_of_a_claim_that_is_gone())
+        ran = pvserve("gc", "-A", "-y", "--kubeconfig", account.kubeconfig(tmp_path))
+        account.forget()
+        left = {namespace(item) for item in any_cluster.list(*LEASE) if name(item) == lease_name("gone", "x")}
+        assert closed in left
+        assert not left & {cluster.namespace, second}, ran.explained()
+        assert ran.code != 0, "what may not be read is not called clean"
+        denied = [line for line in ran.lines if line["type"] == "error" and line["namespace"] == closed]
+        assert denied[0]["error"]["exitCode"] == 4, ran.explained()
+
+
+def test_ls_of_all_namespaces_names_each(cluster: Cluster, any_cluster: Cluster) -> None:
+    with make_namespace(any_cluster) as second:
+        there = Cluster.connect(namespace=second)
+        for place in (cluster, there):
+            claim = {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": "models", "annotations": {"pvserve.io/models": '{"granite": {"bytes": 5}}'}},
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}},
+            }
+            make(place, claim)
+        ran = pvserve("ls", "-A")
+        assert ran.code in (0, 10), ran.explained()
+        rows = {row["namespace"]: row for row in ran.lines[-1]["claims"] if row["claim"] == "models"}
+        for where in (cluster.namespace, second):
+            assert rows[where]["models"][0]["path"] == "granite"
+        assert second not in pvserve("ls", "-n", cluster.namespace).out

@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 
 from pvserve.api import models, volumes
+from pvserve.apply.lease import lease_name
 from pvserve.cluster import Cluster
 from pvserve.errors import Refused
 from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.rights import Use, required
+from pvserve.transfer import Target
+from pvserve.transfer.agent.place import FIRST_LEASE
+from pvserve.transfer.values import place_word
 
 from .accounts import Account
 from .offers import image, make_namespace, storage_classes, until
+from .test_removal import said_by_shell
 from .ui_service import gguf, leaving_nothing, make, pvserve, service, volumes_of
 
 pytestmark = pytest.mark.cluster
@@ -157,6 +162,29 @@ def test_a_volume_that_is_no_longer_retained_is_not_released_and_none_but_its_cl
             run(cluster, "adopt", pv, "--claim", "b", "--kubeconfig", kubeconfig)
         assert claim(cluster, "b")["status"]["phase"] == "Bound"
         assert claim(cluster, "rival")["status"]["phase"] != "Bound"
+
+
+def an_unfinished_load(cluster: Cluster, path: str, epoch: int) -> None:
+    """As a writer of another Lease left it: what comes with a volume that is adopted or cloned."""
+    shelf = f"/claim/.pvserve/partial/{place_word(Target(path, 'a'))}-{'0' * 16}"
+    said_by_shell(cluster, f"mkdir -p {shelf}/{epoch:012d}/files && chmod -R 0777 {shelf} && chmod 0777 {shelf}/..")
+
+
+def test_an_unfinished_load_that_came_with_the_volume_stops_nobody(cluster: Cluster, model: Path) -> None:
+    """Its epoch is of another claim's Lease, and later than ours: ours is taken anew to be later still."""
+    with leaving_nothing(cluster):
+        run(cluster, "load", str(model), "pvc://a/granite", "--retain", "no", "--size", "512Mi")
+        an_unfinished_load(cluster, "other", FIRST_LEASE + 7)
+        run(cluster, "load", str(model), "pvc://a/other")
+        spec = cluster.get("coordination.k8s.io/v1", "Lease", lease_name("a", "other"), cluster.namespace)["spec"]
+        assert (spec["leaseTransitions"], spec["holderIdentity"]) == (8, "")
+        an_unfinished_load(cluster, "granite", FIRST_LEASE + 70)
+        run(cluster, "rm", "pvc://a/granite")
+        assert said_by_shell(cluster, "ls /claim /claim/.pvserve/partial").split() == [
+            "/claim:",
+            "other",
+            "/claim/.pvserve/partial:",
+        ]
 
 
 def test_a_pod_of_anybody_keeps_its_claim_and_rights_that_lack_are_named(cluster: Cluster, tmp_path: Path) -> None:

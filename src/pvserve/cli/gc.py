@@ -8,7 +8,8 @@ from datetime import timedelta
 import click
 
 from pvserve.cli.options import Shared, change_options, checked_name, cluster_options
-from pvserve.errors import UsageError
+from pvserve.cli.saying import say_error
+from pvserve.errors import Interrupted, PvserveError, UsageError, most_serious
 
 UNKNOWN_EXIT = 10
 
@@ -38,19 +39,31 @@ def command(
         raise UsageError("Usage", "CLAIM names one claim, and -A means all namespaces", remedy=("leave one out",))
     if claim:
         checked_name(claim, "CLAIM")
-    from pvserve.api import volumes
-    from pvserve.cli.carry import carry_out
     from pvserve.cluster.leftovers import namespaces_with_traces
 
-    first = shared.connect()
-    wanted = namespaces_with_traces(first) if all_namespaces else (first.namespace,)
-    codes = [0]
-    for where in wanted:
-        here = replace(shared, namespace=where)
-        cluster = here.connect()
-        age = timedelta(hours=older_than)
-        planned = volumes.gc(cluster, claim=claim or "", older_than=age, image=image, listen=shared.listener())
-        codes.append(carry_out(here, cluster, planned, dry_run=dry_run, yes=yes))
-        if any("not looked at" in item.why for item in planned.plan.not_done):
-            codes.append(UNKNOWN_EXIT)
-    return max(codes)
+    def collected(here: Shared) -> int:
+        return _collected(here, claim or "", timedelta(hours=older_than), image, dry_run=dry_run, yes=yes)
+
+    if not all_namespaces:
+        return collected(shared)
+    codes = []
+    for where in namespaces_with_traces(shared.connect()):
+        try:
+            codes.append(collected(replace(shared, namespace=where)))
+        except Interrupted:
+            raise
+        except PvserveError as error:  # one namespace that may not be read, or goes meanwhile, stops no other
+            codes.append(say_error(shared, error, where))
+    return most_serious(codes)
+
+
+def _collected(shared: Shared, claim: str, older_than: timedelta, image: str, *, dry_run: bool, yes: bool) -> int:
+    """One namespace: its leftovers are shown and removed."""
+    from pvserve.api import volumes
+    from pvserve.cli.carry import carry_out
+
+    cluster = shared.connect()
+    planned = volumes.gc(cluster, claim=claim, older_than=older_than, image=image, listen=shared.listener())
+    code = carry_out(shared, cluster, planned, dry_run=dry_run, yes=yes)
+    unseen = any("not looked at" in item.why for item in planned.plan.not_done)
+    return most_serious((code, UNKNOWN_EXIT)) if unseen else code
