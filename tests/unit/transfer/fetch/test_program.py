@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
+from pvserve.remote import error_of
+from pvserve.transfer import Target, later_epoch
+from pvserve.transfer.agent.place import FIRST_LEASE
 from pvserve.transfer.program import fetch_files, fetch_source
+from pvserve.transfer.values import place_word
 
 from .conftest import Kind
 
@@ -51,6 +55,21 @@ def test_what_it_cannot_do_it_says_in_its_last_line(program: Any) -> None:
     assert (code, lines[-1]["done"]) == (1, False)
     code, lines = program("load", '{"version": 2}')
     assert (code, lines[-1]["reason"]) == (2, "NoOrder")
+
+
+def test_a_job_that_was_overtaken_is_not_tried_again_with_the_same_epoch(
+    make: Make, program: Any, model: dict[str, bytes]
+) -> None:
+    kind = make("hf")
+    kind.stock(model)
+    order = kind.order().value
+    word = place_word(Target("models/granite", "a"))
+    (kind.claim / f".pvserve/partial/{word}-{'0' * 16}/{FIRST_LEASE + 7:012d}").mkdir(parents=True)
+    code, lines = program("load", json.dumps({**order, "epoch": FIRST_LEASE + 1}))
+    assert (code, lines[-1]["reason"], lines[-1]["exitCode"]) == (8, "Overtaken", 5)
+    assert later_epoch(error_of(lines[-1])) == FIRST_LEASE + 7
+    code, lines = program("load", json.dumps({**order, "epoch": FIRST_LEASE + 8}))
+    assert (code, lines[-1]["done"]) == (0, True)
 
 
 def test_python_3_8_can_read_all_of_it() -> None:
