@@ -48,11 +48,11 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
     causes = _causes(evidence)
     found = [item.finding for item in causes]
     if is_ready(evidence):
-        healthy = cause("Healthy", *_checks(evidence), service=evidence.name).finding
+        healthy = _of_now(cause("Healthy", *_checks(evidence), service=evidence.name).finding, evidence.now)
         # What failed and is mended by now is history to a service that serves.
         return (*(replace(item, severity="warn") if item.severity == "fail" else item for item in found), healthy)
     if not any(item.severity == "fail" for item in found) and isinstance(evidence.service, dict):
-        found.append(_unexplained(evidence, evidence.service))
+        found.append(_of_now(_unexplained(evidence, evidence.service), evidence.now))
     return tuple(found)
 
 

@@ -82,7 +82,7 @@ def _unusable(claim: ClaimFacts, live: Object, source: Source | None, namespace:
     modes = access_modes(live)
     if source is not None and modes == ("ReadOnlyMany",):
         return refused("ClaimReadOnly", f"{title} can only be read (ReadOnlyMany)", "name a claim that can be written")
-    foreign = [holder for holder in known(claim.holders, ()) if not _ours(holder, "" if source else service)]
+    foreign = [item for item in known(claim.holders, ()) if item.node and not _ours(item, "" if source else service)]
     if modes == ("ReadWriteOncePod",) and foreign:
         return _held(title, foreign[0])
     return None if source is None else _too_small(claim, live, source, namespace)

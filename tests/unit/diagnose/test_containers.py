@@ -74,7 +74,8 @@ def test_log_shows_the_line_that_tells_and_the_last_ones() -> None:
     assert finding.code == "ModelUnreadable"
     assert "Permission denied: '/mnt/models/model.joblib'" in finding.evidence[1].observed
     assert "gRPC server shutdown complete" in finding.evidence[-1].observed
-    assert "pvserve load SOURCE pvc://models/granite" in finding.remedy[-1]
+    assert "pvserve load SOURCE pvc://models/granite --replace" in finding.remedy[-2]
+    assert finding.remedy[-1].endswith("kubectl -n llm delete pod pod")
 
 
 def test_first_crash_may_be_a_race() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pvserve.apply.looking import judged
 from pvserve.errors import Refused
-from pvserve.facts import KServeFacts
+from pvserve.facts import Holder, KServeFacts
 from pvserve.plan import Plan, build
 from pvserve.plan import __file__ as room
 from pvserve.plan.admission import with_admission
@@ -30,6 +30,7 @@ def planned(
     service: dict[str, Any] | None = None,
     runtime: Any = None,
     claim: dict[str, Any] | None = None,
+    holders: tuple[Holder, ...] = (),
     goals: frozenset[str] = BOTH,
     **spec: Any,
 ) -> Plan:
@@ -39,7 +40,7 @@ def planned(
         case.facts,
         origin_service=overlaid(case.facts.origin_service, service or {}),
         origin_runtime=None if runtime is False else overlaid(case.facts.origin_runtime, runtime or {}),
-        claim=replace(case.facts.claim, object=overlaid(case.facts.claim.object, claim or {})),
+        claim=replace(case.facts.claim, object=overlaid(case.facts.claim.object, claim or {}), holders=holders),
     )
     listing = case.listing if "load" in goals else None
     return build(case.spec.model_copy(update=spec), facts, listing, case.content, goals)
@@ -88,6 +89,17 @@ def test_path_on_a_claim_that_one_pod_has_is_not_looked_at_and_that_is_said() ->
     alone = {"status": {"accessModes": ["ReadWriteOncePod"]}}
     plan = planned(goals=SERVE, model=None, path="granite", claim=alone)
     assert any("whether a model lies there is seen by" in note for note in plan.notes)
+
+
+def test_claim_that_one_pod_has_is_known_to_be_held() -> None:
+    alone = {"status": {"accessModes": ["ReadWriteOncePod"]}}
+    words: Any = {"goals": SERVE, "model": None, "path": "granite", "claim": alone}
+    held = planned(**words, holders=(Holder("notebook-0", "node2", "Running", False),))
+    assert reasons(held) == ["ClaimHeld"]
+    assert "held by pod notebook-0 on node node2" in held.refusals[0].message
+    own = Holder("granite-pvc-predictor-6d5-x", "node2", "Running", True)
+    waits = Holder("waits", "", "Pending", False)
+    assert reasons(planned(**words, holders=(own, waits))) == []
 
 
 @pytest.mark.parametrize(

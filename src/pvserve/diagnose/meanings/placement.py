@@ -192,8 +192,8 @@ SCHEDULING: tuple[Meaning, ...] = (
         "the pod waits in a queue",
         "Pod {pod} is held back by its scheduling gate {gates}",
         (
-            "kubectl -n {namespace} get workloads.kueue.x-k8s.io   # where the gate is Kueue's",
-            "kubectl -n {namespace} get localqueues.kueue.x-k8s.io",
+            "kubectl -n {namespace} get pod {pod} -o jsonpath='{{.spec.schedulingGates}}'",
+            "where the gate is Kueue's: kubectl -n {namespace} get workloads.kueue.x-k8s.io,localqueues.kueue.x-k8s.io",
         ),
         "Kubernetes: pod scheduling readiness; Kueue",
         "warn",
