@@ -62,7 +62,7 @@ test-transfer: venv ## the transfer engine against agents on this machine
 	$(BIN)/pytest -n 2 tests/unit/transfer
 test-cluster: venv ## cluster tests against any cluster with KServe: make test-cluster KUBECONFIG=...
 	if [ -z "$$KUBECONFIG" ]; then bed=$$($(BIN)/bed env) && eval "$$bed"; fi && \
-	  PVSERVE_REQUIRE=cluster $(BIN)/pytest tests/cluster -m cluster
+	  PVSERVE_REQUIRE=cluster $(BIN)/pytest -n 2 --dist loadgroup tests/cluster -m cluster --durations 30
 test-bed: venv ## the bed itself: takes it down and up
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed -m bed
 test-emulator: venv ## the emulator of KServe against the recordings

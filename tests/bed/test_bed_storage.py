@@ -96,7 +96,10 @@ def test_a_retained_volume_keeps_its_data_for_another_claim(kubectl: Kubectl) ->
     kubectl("delete", "pod", "writer", "--force")
     kubectl("delete", "pvc", "model")
     until("it is Released", lambda: phase(kubectl, "pv", volume) == "Released")
-    kubectl("patch", "pv", volume, "-p", '{"spec":{"claimRef":null,"persistentVolumeReclaimPolicy":"Delete"}}')
+    kubectl("patch", "pv", volume, "-p", '{"spec":{"claimRef":null}}')
+    # Not before: a volume that still says Released is deleted as soon as its policy is Delete.
+    until("it is Available", lambda: phase(kubectl, "pv", volume) == "Available")
+    kubectl("patch", "pv", volume, "-p", '{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}')
     again = claim("again", "64Mi")
     again["spec"]["volumeName"] = volume
     kubectl.apply(again, pod("reader", {"again": "again"}))

@@ -8,12 +8,24 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pvserve.cluster import Cluster
 
 from .offers import make_namespace
+from .ui_service import leaving_no_class
+
+ALONE = "classes"  # of the tests with this mark no two run side by side
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `-n 2 --dist loadgroup`: a directory or module with something in common stays on one worker."""
+    for item in items:
+        home = item.path.parent if item.path.parent != Path(__file__).parent else item.path
+        group = ALONE if item.get_closest_marker(ALONE) else home.stem
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _connected() -> Cluster | str:
@@ -35,6 +47,16 @@ def any_cluster() -> Cluster:
     if os.environ.get("PVSERVE_REQUIRE") in ("cluster", "bed"):
         pytest.fail(found)
     pytest.skip(found)
+
+
+@pytest.fixture(autouse=True)
+def _no_class_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a deploy makes for all of the cluster, and another test wants to see made."""
+    if request.node.get_closest_marker(ALONE) is None:
+        yield
+        return
+    with leaving_no_class(request.getfixturevalue("any_cluster")):
+        yield
 
 
 @pytest.fixture

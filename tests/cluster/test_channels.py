@@ -20,7 +20,7 @@ from .accounts import Account
 from .offers import until
 from .ui_service import gguf, leaving_nothing, pvserve
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 
 MOUNT = "/tmp/claim"  # a directory does for a claim here
 POD = "loader"

@@ -11,7 +11,7 @@ from pvserve.cluster import Cluster
 
 from .ui_service import gguf, leaving_nothing, live_pods, make, pvserve, run_on_claim, runtime, service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 SOURCE = "pvc://workbench/models/granite"
 
 

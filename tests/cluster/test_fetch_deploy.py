@@ -20,7 +20,7 @@ from pvserve.cluster import Cluster
 from .shop import secret
 from .ui_service import gguf, leaving_nothing, make, own_pods, pvserve, runtime, service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
 
 

@@ -19,7 +19,7 @@ from .offers import image, make_namespace, until
 from .test_removal import run, said_by_shell
 from .ui_service import gguf, interrupted, leaving_nothing, make, pvserve, runtime
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 LEASE = ("coordination.k8s.io/v1", "Lease")
 POD = ("v1", "Pod")
 CLAIM = ("v1", "PersistentVolumeClaim")

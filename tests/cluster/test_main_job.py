@@ -28,7 +28,7 @@ from .ui_service import (
     volumes_of,
 )
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
 RUNTIME = ("serving.kserve.io/v1alpha1", "ServingRuntime")
 CLAIM = ("v1", "PersistentVolumeClaim")

@@ -13,7 +13,7 @@ from pvserve.cluster import Cluster
 from .offers import until
 from .ui_service import gguf, interrupted, leaving_nothing, make, own_pods, pvserve, runtime, service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 PADDING = 200_000_000
 
 

@@ -15,7 +15,7 @@ from pvserve.facts import name
 from .offers import class_by_mode, image, make_namespace, until
 from .ui_service import Ran, make, pvserve, runtime, service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 
 KINDS = (
     ("v1", "PersistentVolumeClaim"),

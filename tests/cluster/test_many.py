@@ -19,7 +19,7 @@ from pvserve.cluster import Cluster
 from .offers import default_class, until
 from .ui_service import Ran, gguf, interrupted, leaving_nothing, make, own_pods, pvserve, runtime, service, volumes_of
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
 RUNTIME = ("serving.kserve.io/v1alpha1", "ServingRuntime")
 CLAIM = ("v1", "PersistentVolumeClaim")

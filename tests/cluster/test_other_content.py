@@ -11,7 +11,7 @@ from pvserve.cluster import Cluster
 
 from .ui_service import Ran, gguf, leaving_nothing, make, pvserve, runtime
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
 
 

@@ -21,7 +21,7 @@ from .accounts import Account
 from .offers import image, until
 from .ui_service import Ran, leaving_nothing, make, pvserve
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 HOME, SITE = "/home/jovyan", "/site"
 MODEL = f"{HOME}/models/granite"
 ENVIRONMENT = {"PYTHONPATH": SITE, "HOME": SITE, "PVSERVE_CACHE_DIR": f"{SITE}/cache"}

@@ -22,7 +22,7 @@ from .offers import default_class, image, storage_classes
 from .pages import ROOT, Session, cells, commands, lacking
 from .ui_service import gguf, leaving_nothing, make, runtime, service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 TUTORIALS = ROOT / "docs" / "tutorials"
 GOLDEN = ROOT / "tests" / "golden" / "pages"
 CONSOLE = ("platform-engineer", "gitops", "air-gapped", "pipelines")

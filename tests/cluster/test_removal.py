@@ -18,7 +18,7 @@ from .accounts import Account
 from .offers import image, until
 from .ui_service import Ran, gguf, leaving_nothing, make, own_pods, pvserve, runtime, service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 
 

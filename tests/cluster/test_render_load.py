@@ -21,7 +21,7 @@ from pvserve.render.argocd import WAVE
 from .offers import until
 from .ui_service import Ran, gguf, leaving_nothing, make, pvserve, runtime, service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 SOURCE = "pvc://workbench/models/granite"
 CONVERTING = [SOURCE, "--from", "granite", "--name", "granite-pvc", "--claim", "vllm", "--size", "2Gi"]
 

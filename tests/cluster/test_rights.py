@@ -13,7 +13,7 @@ from pvserve.plan.rights import required
 from .accounts import Account
 from .ui_service import Ran, gguf, leaving_nothing, make, pvserve, runtime, service
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 
 USES = ("load", "serve", "prove")
 STATISTICS = Right("get", "", "nodes/proxy")  # for a model server without shell tools, as this one

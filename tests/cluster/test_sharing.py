@@ -18,7 +18,7 @@ from .accounts import Account
 from .offers import image, make_namespace, until
 from .ui_service import Ran, gguf, leaving_nothing, make, own_pods, pvserve, runtime, service, volumes_of
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 VOLUME = ("v1", "PersistentVolume")
 
 

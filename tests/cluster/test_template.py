@@ -12,7 +12,7 @@ from pvserve.cluster import Cluster
 
 from .ui_service import gguf, leaving_nothing, make, pvserve, runtime
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 TEMPLATES = "template.openshift.io/v1"
 ANNOTATIONS = {
     "opendatahub.io/apiProtocol": "REST",

@@ -125,14 +125,22 @@ def volumes_of(cluster: Cluster) -> list[Object]:
 
 @contextmanager
 def leaving_nothing(cluster: Cluster) -> Iterator[None]:
-    """Takes away what Retain keeps after a test: the volumes, and classes that were not there before."""
-    before = {name(item) for item in cluster.list("storage.k8s.io/v1", "StorageClass")}
+    """Takes away what Retain keeps after a test: the volumes of claims in its namespace."""
     try:
         yield
     finally:
         for volume in volumes_of(cluster):
             delete = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
             cluster.patch("v1", "PersistentVolume", name(volume), "", delete)
+
+
+@contextmanager
+def leaving_no_class(cluster: Cluster) -> Iterator[None]:
+    """Takes away pvserve's copies of storage classes that were not there before."""
+    before = {name(item) for item in cluster.list("storage.k8s.io/v1", "StorageClass")}
+    try:
+        yield
+    finally:
         for item in cluster.list("storage.k8s.io/v1", "StorageClass", label_selector=CLASS_LABEL):
             if name(item) not in before:
                 cluster.delete("storage.k8s.io/v1", "StorageClass", name(item))
