@@ -152,7 +152,8 @@ def _crashed(evidence: PodEvidence, container: Container, observed: Seen, words:
         rest = tuple(item for item in told if item != line)
         return cause(known[0], observed, line, *rest, hopeless=final or container.restarts >= 1, **words)
     code = "InitContainerFailed" if container.init else "CrashLoop"
-    detail = {"code": ended.get("exitCode"), "restarts": container.restarts}
+    again = "true" if container.restarts else "false"  # of one that ran once there is no previous log
+    detail = {"code": ended.get("exitCode"), "restarts": container.restarts, "again": again}
     return cause(code, observed, *told, hopeless=final, **detail, **words)
 
 

@@ -61,9 +61,9 @@ def stage(any_cluster: Cluster, busybox: str, run_id: str) -> Iterator[Stage]:
         )
         for refused in ("odd", "unanswered"):
             found.until_refused(scenes.marked_pod("probe", busybox, refused))
+        found.hold(scenes.pod("holder", busybox, "alone", ENDLESS))
         found.create(*_services(names["tainted"]))
         found.create(
-            scenes.pod("holder", busybox, "alone", ENDLESS),
             scenes.late_deployment("late", busybox),
             scenes.closed_network("nobody-in", "healthy"),
             scenes.closed_network("nothing-out", "deaf", "Egress"),

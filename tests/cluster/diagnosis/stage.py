@@ -56,6 +56,15 @@ class Stage:
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(self.cluster.create, objects))
 
+    def hold(self, pod: Object) -> None:
+        """Creates a pod that has its claim before anybody else wants it."""
+        self.cluster.create(pod)
+
+        def placed() -> bool:
+            return bool(self.cluster.get("v1", "Pod", name(pod), self.namespace)["spec"].get("nodeName"))
+
+        until(f"pod {name(pod)} has a node", placed)
+
     def until_refused(self, pod: Object) -> None:
         """Waits until the API server refuses such a pod: admission learns of a new rule a moment after it was made."""
 

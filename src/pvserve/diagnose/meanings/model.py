@@ -89,7 +89,7 @@ MODEL: tuple[Meaning, ...] = (
         "CrashLoop",
         "the server exits again and again",
         "container {container} of Pod {pod} exits with code {code}, {restarts} times by now",
-        ("kubectl -n {namespace} logs {pod} -c {container} --previous",),
+        ("kubectl -n {namespace} logs {pod} -c {container} --previous={again}",),
         "Kubernetes: CrashLoopBackOff; its last lines, as observed",
     ),
     Meaning(
