@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,40 +16,14 @@ from tests.cluster.offers import image, make_namespace, until
 
 from . import scenes
 from .scenes import claim, service
-from .stage import SECONDS, Seen, Stage
+from .stage import SECONDS, Stage
+from .typed import commands, that, typed
 
 pytestmark = pytest.mark.cluster
 
-COMMAND = re.compile(r"(?:^|: )((?:kubectl|pvserve) .*)")
 LOOKS = re.compile(r"kubectl (-n \S+ )?(get|describe|logs|auth) |pvserve ls")
 TOUCHES = "touch /mnt/models/cache && " + scenes.SERVES
 GIVEN = re.compile(r"\b(SOURCE|PATH|CLASS|RUNTIME|THAT_NAMESPACE|NODE|POD|VOLUME)\b")  # left for the reader to fill in
-
-
-def commands(finding: Finding) -> list[str]:
-    """The commands among the lines of a remedy, without the words before them and the reason behind."""
-    found = (COMMAND.search(line) for line in finding.remedy)
-    return [match[1].split("   # ")[0] for match in found if match]
-
-
-def typed(command: str) -> subprocess.CompletedProcess[str]:
-    """Runs the line in a shell, with `pvserve` as it is here."""
-    ours = f"{sys.executable} -m pvserve.cli.main"
-    line = re.sub(r"^pvserve", ours, command)
-    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120, check=False)
-
-
-def that(seen: Seen, words: str) -> str:
-    """The one command of the first finding that holds `words`."""
-    [found] = [command for command in commands(seen.first) if words in command]
-    return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kubectl() -> None:
-    """The commands are kubectl's."""
-    if shutil.which("kubectl") is None:
-        pytest.fail("kubectl is not in PATH: the remedies cannot be tried")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +37,6 @@ def patients(any_cluster: Cluster, busybox: str) -> Iterator[Stage]:
             scenes.llama(image("llama")),
             claim("models", None),
             claim("alone", None, "ReadWriteOncePod"),
-            claim("rolling", None, "ReadWriteOncePod"),
             claim("no-class", ""),
             claim("granite", None),
         )
@@ -78,7 +48,6 @@ def patients(any_cluster: Cluster, busybox: str) -> Iterator[Stage]:
             service("stopped", annotations={"serving.kserve.io/stop": "true"}),
             service("no-account", predictor={"serviceAccountName": "nobody"}),
             service("writes", "pvc://models/good", script=TOUCHES),
-            service("rolling", "pvc://rolling/"),
             service("alone", "pvc://alone/good"),
             service("no-class", "pvc://no-class/good"),
             service(
@@ -127,13 +96,6 @@ def test_claim_without_a_class_goes(patients: Stage) -> None:
 
 def test_holder_of_a_claim_is_deleted(patients: Stage) -> None:
     mended(patients, "alone", that(patients.wait("alone", "ClaimHeld"), "delete pod holder"))
-
-
-def test_old_pod_goes_first(patients: Stage) -> None:
-    patients.ready("rolling")
-    change = {"spec": {"predictor": {"model": {"env": [{"name": "CHANGED", "value": "yes"}]}}}}
-    patients.cluster.patch("serving.kserve.io/v1beta1", "InferenceService", "rolling", patients.namespace, change)
-    mended(patients, "rolling", that(patients.wait("rolling", "ClaimHeldByOldPod"), "Recreate"))
 
 
 def test_server_that_must_write_may(patients: Stage) -> None:

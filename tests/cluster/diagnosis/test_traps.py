@@ -14,6 +14,7 @@ from tests.cluster.offers import until
 
 from .scenes import claim, service
 from .stage import SECONDS, Stage
+from .typed import that, typed
 
 pytestmark = pytest.mark.cluster
 
@@ -187,6 +188,9 @@ def test_claim_is_held_by_the_services_own_old_pod(stage: Stage) -> None:
     seen = stage.wait("rolling", "ClaimHeldByOldPod")
     assert '"deploymentStrategy":{"type":"Recreate"}' in seen.remedy
     assert not seen.verdict.ready, "KServe still says Ready"
+    mended = typed(that(seen, "Recreate"))
+    assert mended.returncode == 0, mended.stderr
+    stage.ready("rolling")
 
 
 def test_pod_that_waits_in_a_queue_is_waited_for(stage: Stage) -> None:
