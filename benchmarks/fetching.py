@@ -17,6 +17,7 @@ import click
 import rounds
 import sources
 import tmpfs_volume as volumes
+from processors import Watch
 
 from pvserve.cluster import Cluster
 from pvserve.mount import mounted
@@ -87,18 +88,20 @@ def order() -> str:
     return json.dumps(value)
 
 
-def one_round(cluster: Cluster, pod: str) -> tuple[float, float, float, int]:
+def one_round(cluster: Cluster, pod: str, size: int, profile: bool) -> tuple[float, float, float, int]:
     """Seconds of theirs, of theirs with a sync, of ours; bytes of memory that ours took."""
     entry = "/storage-initializer/scripts/initializer-entrypoint"
-    began = perf_counter()
-    run(cluster, pod, with_keys(entry, f"s3://{BUCKET}/{PREFIX}", f"{MOUNT}/kserve"))
-    theirs = perf_counter() - began
-    run(cluster, pod, ["sync", "-f", MOUNT])
-    synced = perf_counter() - began
+    with Watch(profile, "storage initializer", size):
+        began = perf_counter()
+        run(cluster, pod, with_keys(entry, f"s3://{BUCKET}/{PREFIX}", f"{MOUNT}/kserve"))
+        theirs = perf_counter() - began
+        run(cluster, pod, ["sync", "-f", MOUNT])
+        synced = perf_counter() - began
     volumes.empty(cluster, pod)
-    began = perf_counter()
-    out = run(cluster, pod, piped_command("load"), piped_input(fetch_source(), order()))
-    ours = perf_counter() - began
+    with Watch(profile, "pvserve", size):
+        began = perf_counter()
+        out = run(cluster, pod, piped_command("load"), piped_input(fetch_source(), order()))
+        ours = perf_counter() - began
     result = json.loads(out.splitlines()[-1])
     volumes.empty(cluster, pod)
     return theirs, synced, ours, int(result["peakMemory"])
@@ -117,7 +120,8 @@ def pod_of(cluster: Cluster, claim: str) -> dict[str, object]:
 @click.option("--rounds", "count", default=3, show_default=True)
 @click.option("--files", default="4x512Mi+200x8Ki", show_default=True)
 @click.option("--volumes", "directory", default="/dev/shm", show_default=True, type=Path)
-def main(count: int, files: str, directory: Path) -> None:
+@click.option("--profile", is_flag=True, help="CPU seconds per GB by process.")
+def main(count: int, files: str, directory: Path, profile: bool) -> None:
     """Each round loads with both, one after the other, in the same pod."""
     sizes = sources.parse(files)
     size = sum(number * each for number, each in sizes)
@@ -137,7 +141,7 @@ def main(count: int, files: str, directory: Path) -> None:
             pod = live["metadata"]["name"]
             run(cluster, pod, with_keys("python3", "-c", UPLOAD, BUCKET, PREFIX, repr(sizes)))
             try:
-                taken = [one_round(cluster, pod) for _ in range(count)]
+                taken = [one_round(cluster, pod, size, profile) for _ in range(count)]
             finally:
                 run(cluster, pod, with_keys("python3", "-c", REMOVE, BUCKET))
     theirs, synced, ours, memory = (list(column) for column in zip(*taken, strict=True))

@@ -17,6 +17,8 @@ PARTS = (
     ("agent", b"pvserve-agent"),
     ("kubectl", b"kubectl\0cp"),
     ("tar", b"tar\0"),
+    ("storage initializer", b"initializer-entrypoint"),
+    ("S3 gateway", b"versitygw"),
     ("kube-apiserver", b"kube-apiserver\0"),
     ("kubelet", b"kubelet\0"),
     ("containerd", b"containerd"),

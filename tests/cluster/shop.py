@@ -18,11 +18,13 @@ from .ui_service import make
 
 SHOP = Path(__file__).parents[1] / "unit/transfer/fetch/shop.py"
 PORT = 8443
+PROXY_PORT = 8446
+BEHIND = "behind-the-proxy.example"  # a name of the shop that nobody but its proxy knows
 SIZES = {"model-00001.safetensors": 24_000_003, "model-00002.safetensors": 3_000_000, "sub/tokenizer.json": 4000}
 TOKEN = "hf_word"
 # What the pod runs: the same files under the names of each protocol. Of `slow/…` a MiB takes 0.5 s, of `slower/…` 2 s.
 RUN = """\
-import random, ssl, sys, threading, time
+import random, socket, socketserver, ssl, sys, threading, time
 sys.path.insert(0, "/shop")
 import shop
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -40,6 +42,21 @@ def serve(port, files, token=""):
                 time.sleep((int(last) - int(first)) / (1 << 20) * (2 if "/slower" in path else 0.5))
         return False
     made.faults = [slow]
+class Proxy(socketserver.StreamRequestHandler):
+    def handle(self):
+        port = int(self.rfile.readline().split()[1].rpartition(b":")[2])
+        while self.rfile.readline().strip():
+            pass
+        there = socket.create_connection(("127.0.0.1", port))
+        self.wfile.write(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+        def pump(source, target):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        threading.Thread(target=pump, args=(there, self.connection), daemon=True).start()
+        pump(self.connection, there)
+proxy = socketserver.ThreadingTCPServer(("0.0.0.0", 8446), Proxy)
+threading.Thread(target=proxy.serve_forever, daemon=True).start()
 serve(8443, {**files("granite/"), **files("slow/"), **files("slower/"), **files("")})
 serve(8444, files(""), %(token)r)
 print("open", flush=True)
@@ -56,7 +73,7 @@ def open_shop(cluster: Cluster, directory: Path) -> Path:
     """The shop in the cluster's namespace, serving; the file with its CA's certificate."""
     authority = Authority(directory)
     host = host_of(cluster)
-    pair = authority.sign("shop", host, f"{host}.cluster.local")
+    pair = authority.sign("shop", host, f"{host}.cluster.local", BEHIND)
     run = RUN % {"sizes": SIZES, "host": host, "token": TOKEN}
     make(
         cluster,
@@ -78,7 +95,11 @@ def open_shop(cluster: Cluster, directory: Path) -> Path:
             "metadata": {"name": "shop"},
             "spec": {
                 "selector": {"app": "shop"},
-                "ports": [{"name": "web", "port": PORT}, {"name": "hub", "port": PORT + 1}],
+                "ports": [
+                    {"name": "web", "port": PORT},
+                    {"name": "hub", "port": PORT + 1},
+                    {"name": "proxy", "port": PROXY_PORT},
+                ],
             },
         },
         _pod(),

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bed import control_plane, demo_figures, models, readiness, services
+from bed import control_plane, demo_figures, demo_scaling, models, readiness, services
 from bed import demo_objects as made
 from bed.build import installed
 from bed.demo_figures import Figures
+from bed.demo_scaling import REPLICAS, Scaling
 from bed.errors import BedError
 from bed.images import ImageError, reference
 from bed.s3 import Bucket
@@ -77,6 +78,10 @@ def demo(bed: Settings, server: made.Server, *, keep: bool) -> None:
         print(demo_figures.table(before, after))
         _ask(project)
         _check(before, after)
+        say(f"both services from 1 to {REPLICAS} replicas")
+        emptied, claimed = (_scale(project, name, server.seconds) for name in (made.SERVICE, made.COPY))
+        print(demo_scaling.table(emptied, claimed))
+        _check_scaling(emptied, claimed, sum(path.stat().st_size for path in model.iterdir()))
 
 
 def _check_bed(bed: Settings, server: made.Server) -> None:
@@ -163,6 +168,36 @@ def _convert(project: Project, server: made.Server, model: Path) -> Figures:
         raise BedError(f"pvserve ended with exit code {done.returncode}", "python -m bed.demo --keep, then look")
     pod = _ready_pod(project, made.COPY, server.seconds)
     return _figures(project, pod, start)
+
+
+def _scale(project: Project, service: str, seconds: float) -> Scaling:
+    """Two more replicas, and what they cost."""
+    deployment, selector = f"{service}-predictor", f"serving.kserve.io/inferenceservice={service}"
+    first = _names(project.get("pods", "-l", selector))
+    wanted = {"spec": {"predictor": {"minReplicas": REPLICAS, "maxReplicas": REPLICAS}}}
+    project.kubectl("patch", "inferenceservice", service, "--type=merge", "-p", json.dumps(wanted))
+    deadline = time.monotonic() + seconds
+    scaler = ("horizontalpodautoscaler", deployment)  # which would take an earlier change of the Deployment back
+    while project.get(*scaler)["spec"].get("minReplicas") != REPLICAS and time.monotonic() < deadline:
+        time.sleep(0.2)
+    project.kubectl("scale", "deployment", deployment, f"--replicas={REPLICAS}")
+    while True:
+        pods = [pod for pod in project.get("pods", "-l", selector)["items"] if _is_ready(pod)]
+        new = [pod for pod in pods if pod["metadata"]["name"] not in first]
+        if len(new) == REPLICAS - 1:
+            return demo_scaling.scaling(new, project.bed.home / "kubelet")
+        if time.monotonic() > deadline:
+            raise BedError(f"{service} has {len(pods)} Ready pods after {seconds:.0f} s, and not {REPLICAS}")
+        time.sleep(0.5)
+
+
+def _check_scaling(before: Scaling, after: Scaling, size: int) -> None:
+    """The second table's claims: each new pod of the one copied the model, those of the other nothing of it."""
+    copies = REPLICAS - 1
+    if not (before.received > copies * size and before.on_node >= copies * size):
+        raise BedError(f"not so: {copies} new replicas copied {size} bytes each, when {before} is what was seen")
+    if not (after.received < size / 10 and after.on_node < size / 10):
+        raise BedError(f"not so: new replicas on a claim copy nothing, when {after} is what was seen")
 
 
 def _figures(project: Project, pod: Object, start: int) -> Figures:

@@ -60,6 +60,11 @@ def table(before: Figures, after: Figures) -> str:
             ("S3 reads for it", lambda item: str(item.s3_reads)),
         )
     ]
+    return aligned(rows)
+
+
+def aligned(rows: list[tuple[str, str, str]]) -> str:
+    """Three columns, as wide as they must be."""
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pvserve.cluster import Cluster
 from pvserve.cluster.own_pod import own_place
 from pvserve.cluster.reading import read_facts
+from pvserve.cluster.surroundings import surroundings
 from pvserve.errors import Refused
 from pvserve.facts import Facts
 from pvserve.model import Listing, Manifest, check_weights, known_manifest, refusal
@@ -80,6 +81,7 @@ def gather(
     if looking:
         facts = replace(facts, rights=dict.fromkeys(query.rights, True))
     if "load" in goals and is_remote(spec.model) and not looking:  # only a pod can list it
+        facts = replace(facts, surroundings=surroundings())
         listing = _listed_there(spec, cluster, facts)
     return Gathered(spec, goals, facts, listing, known, checksum, force)
 

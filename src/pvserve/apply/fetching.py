@@ -16,12 +16,14 @@ from typing import Any
 
 from pvserve.apply.job_state import JobState, look, place_jobs
 from pvserve.apply.lease import give_back_of_job, hand_to_job, taken
+from pvserve.apply.noting import Noting
 from pvserve.apply.recording import record
 from pvserve.cluster import AlreadyExists, Cluster
 from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
 from pvserve.events import Listener, StepState
 from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.fetching import fetch_job, job_program, place_label
+from pvserve.plan.of_here import without_given
 from pvserve.plan.steps import LoadJob
 from pvserve.transfer import later_epoch
 from pvserve.transfer.agent.place import FIRST_LEASE
@@ -129,7 +131,7 @@ def follow(
 
     Raises Interrupted when `cancel` is set: the Job is removed where it is `ours`, and goes on where it is not.
     """
-    told, last = "", time.monotonic()
+    told, last, note = "", time.monotonic(), Noting(cluster, job)
     while True:
         try:
             state = look(cluster, job)
@@ -140,6 +142,7 @@ def follow(
             state = JobState(waiting=error.message)
         if state.transfer is not None:
             listen(state.transfer)
+            note(state.transfer)
         if state.waiting and state.waiting != told:
             told = state.waiting
             say(told)
@@ -158,6 +161,8 @@ def _found_again(cluster: Cluster, step: LoadJob) -> Object | None:
     """A Job that does this very load already. One that ended is settled or removed."""
     for job in place_jobs(cluster, place_label(step.claim, step.path)):
         same = annotations_of(job).get(ORDER) == _order_digest(step)
+        if same:
+            _give_program(cluster, job)
         state = look(cluster, name(job))
         if not state.ended and same:
             return job
@@ -179,25 +184,30 @@ def _found_again(cluster: Cluster, step: LoadJob) -> Object | None:
 
 
 def _made(cluster: Cluster, step: LoadJob, cancel: threading.Event, say: Say, after: int = 0) -> Object:
-    """Lease, program, Job; the Lease is the Job's from then on, since its pod has no token to renew one."""
+    """Lease, Job, program; the Lease is the Job's from then on, since its pod has no token to renew one."""
     lease = taken(cluster, step.claim, step.path, cancel, say, after)
-    program = job_program(step, cluster.namespace, fetch_files())
+    wanted = fetch_job(step, FIRST_LEASE + int(lease["spec"]["leaseTransitions"]))
+    wanted["metadata"]["annotations"][ORDER] = _order_digest(step)
+    job: Object | None = None
     try:
-        with contextlib.suppress(AlreadyExists):  # its name tells its content
-            cluster.create(program)
-        wanted = fetch_job(step, FIRST_LEASE + int(lease["spec"]["leaseTransitions"]), name(program))
-        wanted["metadata"]["annotations"][ORDER] = _order_digest(step)
         job = cluster.create(wanted)
+        _give_program(cluster, job)
     except PvserveError:
+        if job is not None:
+            cluster.delete(*JOB, name(job), cluster.namespace, uid=str(job["metadata"]["uid"]))
         give_back_of_job(cluster, step.claim, step.path, "")
         raise
     hand_to_job(cluster, lease, name(job))
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name(job), "uid": str(job["metadata"]["uid"])}
-    cluster.patch("v1", "ConfigMap", name(program), cluster.namespace, {"metadata": {"ownerReferences": [owner]}})
     return job
+
+
+def _give_program(cluster: Cluster, job: Object) -> None:
+    """What the Job's pod waits for; also that of a client that was killed before it did this."""
+    with contextlib.suppress(AlreadyExists):
+        cluster.create(job_program(job, fetch_files()))
 
 
 def _order_digest(step: LoadJob) -> str:
     pod: Any = step.job["spec"]["template"]["spec"]
-    text = json.dumps([step.order, pod["containers"][0]["image"], pod["volumes"]], sort_keys=True)
+    text = json.dumps([without_given(step.order), pod["containers"][0]["image"], pod["volumes"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]

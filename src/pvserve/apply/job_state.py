@@ -6,7 +6,8 @@ Owns reading it from the Job, its newest pod, and the last lines of that pod's l
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pvserve.cluster import Cluster
@@ -14,12 +15,13 @@ from pvserve.cluster.evidence import read_pod_evidence
 from pvserve.diagnose import judge_pod
 from pvserve.errors import PvserveError, Refused, Temporary
 from pvserve.events import Transfer
-from pvserve.facts import Object, Unknown, name
+from pvserve.facts import Object, Unknown, annotations_of, name
 from pvserve.plan.fetching import FINAL_CODES, KEPT_SECONDS
 from pvserve.plan.loading import LOADER_LABEL
 from pvserve.remote import error_of
 
 LOG_LINES = 10
+WHICH = "batch.kubernetes.io/job-completion-index"  # of several pods of a Job, which one
 WORDS = {"list": "scan", "fetch": "send", "publish": "publish"}
 
 
@@ -49,8 +51,10 @@ def look(cluster: Cluster, job: str) -> JobState:
         why = found.why if isinstance(found, Unknown) else "it was removed"
         return JobState(ended=True, error=_gone(job, why))
     pods = cluster.list("v1", "Pod", cluster.namespace, label_selector=f"job-name={job}")
-    pod = max(pods, key=lambda item: str(item["metadata"]["creationTimestamp"]), default=None)
-    state = _of_pod(cluster, pod) if pod is not None else None
+    latest = _latest(pods)
+    pod = latest[-1] if latest else None
+    shards = int(found["spec"].get("completions") or 1)
+    state = together([_of_pod(cluster, one) for one in latest], shards) if latest else None
     if state is not None and state.ended:
         return state
     over = _condition(found, "Complete") or _condition(found, "Failed") or _condition(found, "FailureTarget")
@@ -60,8 +64,52 @@ def look(cluster: Cluster, job: str) -> JobState:
         return state
     if found["spec"].get("suspend"):
         queue = (found["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name", "")
-        return JobState(waiting=f"Job {job} is suspended: it waits in queue {queue or 'of Kueue'} to be admitted")
+        why = _why_queued(cluster, job)
+        return JobState(waiting=f"Job {job} is suspended: it waits in queue {queue or 'of Kueue'} to be admitted{why}")
     return JobState(waiting=f"Job {job} has no pod yet{_why_no_pod(cluster, job)}")
+
+
+def _latest(pods: Sequence[Object]) -> list[Object]:
+    """The newest pod of each share, the newest of all last."""
+    newest: dict[str, Object] = {}
+    for pod in sorted(pods, key=lambda item: str(item["metadata"]["creationTimestamp"])):
+        which = annotations_of(pod).get(WHICH, "")
+        newest.pop(which, None)
+        newest[which] = pod
+    return list(newest.values())
+
+
+def together(states: Sequence[JobState | None], shards: int) -> JobState | None:
+    """One state of `shards` pods: the first error ends it; it is done when all are, as the one says that published."""
+    known = [state for state in states if state is not None]
+    failed = next((state for state in known if state.error is not None), None)
+    if failed is not None or (shards == 1 and known):
+        return failed or known[-1]
+    ended = [state.result for state in known if state.ended]
+    published = next((result for result in ended if result.get("manifest")), None)
+    if len(ended) == shards and published:
+        fetched = sum(int(result.get("fetched", 0)) for result in ended)
+        return JobState(ended=True, result={**published, "fetched": fetched})
+    if not known:
+        return None
+    running = any(state.running for state in known)
+    waiting = next((state.waiting for state in known if state.waiting), "")
+    transfer = _sum([state.transfer for state in known if state.transfer is not None], ended)
+    return JobState(running=running, waiting="" if running else waiting, transfer=transfer)
+
+
+def _sum(running: Sequence[Transfer], ended: Sequence[dict[str, Any]]) -> Transfer | None:
+    """What is at work, together with what has ended its share."""
+    if not running:
+        return None
+    done, files = (sum(int(result.get(word, 0)) for result in ended) for word in ("shareBytes", "shareFiles"))
+    return replace(
+        running[-1],
+        bytes_done=done + sum(one.bytes_done for one in running),
+        bytes_total=done + sum(one.bytes_total for one in running),
+        files_done=files + sum(one.files_done for one in running),
+        files_total=files + sum(one.files_total for one in running),
+    )
 
 
 def _of_pod(cluster: Cluster, pod: Object) -> JobState | None:
@@ -113,6 +161,7 @@ def _progress(cluster: Cluster, pod: Object) -> Transfer | None:
             int(last["bytesTotal"]),
             int(last["files"]),
             int(last["filesTotal"]),
+            bytes_reused=int(last.get("reused", 0)),
             seconds=float(last["seconds"]),
             channel="job",
             waiting_for=_plain(last["waitingFor"]),
@@ -166,6 +215,16 @@ def _why_no_pod(cluster: Cluster, job: str) -> str:
         return ""
     said = [str(event.get("message", "")) for event in events if event.get("type") == "Warning"]
     return f": {_plain(said[-1])}" if said else ""
+
+
+def _why_queued(cluster: Cluster, job: str) -> str:
+    """Kueue says it with events of its Workload for the Job, whose name is `job-NAME-HASH` (pkg/scheduler)."""
+    events = cluster.find_all("v1", "Event", cluster.namespace, field_selector="involvedObject.kind=Workload")
+    if isinstance(events, Unknown):
+        return ""
+    ours = [event for event in events if str(event["involvedObject"].get("name", "")).startswith(f"job-{job}-")]
+    latest = max(ours, key=lambda event: str(event.get("lastTimestamp") or ""), default=None)
+    return f": {_plain(latest['message'])}" if latest and latest.get("message") else ""
 
 
 def _condition(job: Object, kind: str) -> dict[str, Any] | None:

@@ -174,6 +174,9 @@ _BYTES = [
     click.option("--ca", metavar="CONFIGMAP", help="ConfigMap with CA certificates; default: odh-trusted-ca-bundle."),
     click.option("--proxy", help="http:// address of a forward proxy, for the cluster."),
     click.option("--no-proxy", help="Hosts and networks that it is not for."),
+    click.option(
+        "--shards", type=click.IntRange(1, 64), help="Pods that fetch it together; ReadWriteMany claims only."
+    ),
     click.option("--queue", help="Kueue LocalQueue for the Job that fetches."),
     click.option("--checksum", is_flag=True, help="Read every byte again instead of trusting the digest cache."),
 ]

@@ -41,6 +41,7 @@ KEYS = {
     "ca": "fetch.ca",
     "proxy": "fetch.proxy",
     "no_proxy": "fetch.noProxy",
+    "shards": "fetch.shards",
     "queue": "fetch.queue",
     "detach": "fetch.detach",
     "timeout": "timeout",

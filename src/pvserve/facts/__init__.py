@@ -19,6 +19,7 @@ from pvserve.facts.state import (
     Unknown,
     known,
 )
+from pvserve.facts.surroundings import Surroundings
 from pvserve.facts.volumes import InventoryFacts, Neighbour, Users, VolumeFacts, VolumeQuery
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "PartialRow",
     "ReplacedRow",
     "Right",
+    "Surroundings",
     "Unknown",
     "Users",
     "VolumeFacts",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeVar
 
 from pvserve.facts.objects import Object
+from pvserve.facts.surroundings import Surroundings
 
 T = TypeVar("T")
 
@@ -117,3 +118,4 @@ class Facts:
     knative_claims: bool | Unknown = field(default_factory=lambda: Unknown("no service in Knative mode was read"))
     runtime_pods: tuple[Object, ...] | Unknown = ()  # live pods of origin_service: identity, placement
     rights: Mapping[Right, bool | Unknown] = field(default_factory=dict)
+    surroundings: Surroundings = field(default_factory=Surroundings)  # of this machine, for a pod that fetches

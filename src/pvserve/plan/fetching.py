@@ -18,8 +18,10 @@ from pvserve.plan.edit_service import CONNECTION, MANAGED_BY, storage_of
 from pvserve.plan.load_step import PLACE, PROGRAM_MOUNT, PROGRAM_START, plain_word, program_mount, program_volume
 from pvserve.plan.loader import CONTAINER, MOUNT
 from pvserve.plan.loading import LOADER_LABEL, loader_image, planned_pod
+from pvserve.plan.of_here import given, notes_of_here, without_given
 from pvserve.plan.part import Part, refused
 from pvserve.plan.rights import rights_of
+from pvserve.plan.shards import shards_part, shared_out
 from pvserve.plan.source import Source
 from pvserve.plan.steps import LoadJob
 from pvserve.spec.model import ModelSpec
@@ -30,6 +32,7 @@ SECRET_MOUNT, CA_MOUNT = "/pvserve-secret", "/pvserve-ca"  # where the program l
 STORAGE_CONFIG = "storage-config"  # KServe's default name (config/configmap/inferenceservice.yaml, credentials)
 STORAGE_ENTRY = "storage.json"  # the name under which it looks for an entry of KServe's storage-config
 TRUSTED_CA = "odh-trusted-ca-bundle"  # Open Data Hub puts it into every namespace (ux.md 2.1)
+SHARDS = "shards"
 QUEUE = "kueue.x-k8s.io/queue-name"
 MEMORY = "256Mi"
 RETRIES = 6
@@ -86,8 +89,11 @@ def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part
     image, why = _image(spec, facts)
     if not image:
         return refused("NoLoaderImage", f"no image is known for the loader pod: {why}", "name one with --image")
+    split = shards_part(spec, facts)
+    if split.refusals:
+        return split
     secret = connection(spec, facts)
-    order = _order(spec, place, source, secret)
+    order = _order(spec, facts, place, source, secret)
     step = LoadJob(
         "load",
         f"fetch {source.name} to {place} with a Job",
@@ -105,7 +111,7 @@ def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part
         rights=rights_of("fetch", facts.namespace.name),
     )
     note = f"with the connection of service {spec.origin}: {secret}" if secret.inherited else ""
-    return Part(steps=(step,), notes=(*source.notes, *([note] if note else [])))
+    return Part(steps=(step,), notes=(*source.notes, *([note] if note else []), *notes_of_here(spec, facts)))
 
 
 def listing_pod(spec: ModelSpec, facts: Facts) -> tuple[Object | None, str]:
@@ -136,20 +142,17 @@ def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
 
 def listing_order(spec: ModelSpec, facts: Facts) -> dict[str, Any]:
     """What the program is asked in that pod."""
-    return _order(spec, Place(spec.claim.name, spec.destination or ""), None, connection(spec, facts))
+    return _order(spec, facts, Place(spec.claim.name, spec.destination or ""), None, connection(spec, facts))
 
 
-def fetch_job(step: LoadJob, epoch: int, program: str) -> dict[str, Any]:
-    """The Job as it is made; its name tells place and writer.
-
-    `epoch` 0: no Lease is held. `program` is the name of the ConfigMap.
-    """
+def fetch_job(step: LoadJob, epoch: int) -> dict[str, Any]:
+    """The Job as it is made; its name tells place and writer. Its program is a ConfigMap of the same name."""
     job = deepcopy(dict(step.job))
     name = job_name(step.claim, step.path, epoch)
     job["metadata"]["name"] = name
     pod = job["spec"]["template"]["spec"]
     pod["containers"][0]["args"] = ["load", json.dumps({**step.order, "epoch": epoch}, separators=(",", ":"))]
-    pod["volumes"] = [*pod["volumes"], program_volume(program)]
+    pod["volumes"] = [*pod["volumes"], program_volume(name)]
     return job
 
 
@@ -158,7 +161,8 @@ def fetch_pod(step: LoadJob, program: str, results: Sequence[str] = ()) -> dict[
     template = step.job["spec"]["template"]
     spec = deepcopy(dict(template["spec"]))
     spec.pop("affinity", None)  # a node by name: that of a pod which ran when the plan was made
-    order = json.dumps({**step.order, "epoch": 0}, separators=(",", ":"), sort_keys=True)
+    asked = {key: value for key, value in without_given(step.order).items() if key != SHARDS}  # without a Lease, alone
+    order = json.dumps({**asked, "epoch": 0}, separators=(",", ":"), sort_keys=True)
     spec["containers"][0]["args"] = ["load", plain_word(order), *results]
     spec["volumes"] = [*spec["volumes"], program_volume(program)]
     return {"labels": dict(template["metadata"]["labels"]), "spec": spec}
@@ -174,22 +178,28 @@ def place_label(claim: str, path: str) -> str:
     return hashlib.sha256(str(Place(claim, path)).encode()).hexdigest()[:20]
 
 
-def job_program(step: LoadJob, namespace: str, files: dict[str, str]) -> dict[str, Any]:
-    """The ConfigMap with the program, for one place; its name tells its content. Its Job becomes its owner."""
-    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:8]
+def job_program(job: Object, files: dict[str, str]) -> dict[str, Any]:
+    """The ConfigMap with the program of a Job that was made: it goes with that Job, whoever removes it.
+
+    The Job is made first, and its pod waits for the ConfigMap: the other way round a client that is killed between
+    the two leaves an object that nobody owns.
+    """
+    metadata = job["metadata"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": f"pvserve-load-{place_label(step.claim, step.path)[:12]}-{digest}",
-            "namespace": namespace,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
             "labels": {MANAGED_BY: "pvserve"},
+            "ownerReferences": [owner],
         },
         "data": files,
     }
 
 
-def _order(spec: ModelSpec, place: Place, source: Source | None, secret: Connection) -> dict[str, Any]:
+def _order(spec: ModelSpec, facts: Facts, place: Place, source: Source | None, secret: Connection) -> dict[str, Any]:
     remote, fetch = parse_remote(spec.model or ""), spec.fetch
     told = {
         "endpoint": fetch.endpoint,
@@ -213,6 +223,8 @@ def _order(spec: ModelSpec, place: Place, source: Source | None, secret: Connect
         "ca": [CA_MOUNT],
         "proxy": fetch.proxy or "",
         "noProxy": fetch.no_proxy or "",
+        **({SHARDS: fetch.shards} if source is not None and fetch.shards > 1 else {}),
+        **given(facts),
     }
 
 
@@ -242,7 +254,7 @@ def _job(spec: ModelSpec, facts: Facts, image: str, place: Place) -> dict[str, A
         {"action": "FailJob", "onExitCodes": codes},
     ]
     queue = {QUEUE: spec.fetch.queue} if spec.fetch.queue else {}
-    return {
+    job: dict[str, Any] = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
@@ -261,6 +273,8 @@ def _job(spec: ModelSpec, facts: Facts, image: str, place: Place) -> dict[str, A
             },
         },
     }
+    shared_out(job, spec.fetch.shards)
+    return job
 
 
 def _mount_sources(spec: ModelSpec, pod: dict[str, Any], connected: Connection) -> None:

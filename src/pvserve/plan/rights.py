@@ -76,7 +76,7 @@ NEEDS: tuple[Need, ...] = (
          "the provisioner's name tells them", True),
     Need("load", "", "persistentvolumes", ("get",), "the bound volume's reclaim policy", "it is unknown", True),
     Need("fetch", "batch", "jobs", ("get", "list", "create", "patch", "delete"), "the Job that fetches a source"),
-    Need("fetch", "", "configmaps", ("create", "patch"), "its program"),
+    Need("fetch", "", "configmaps", ("create",), "its program"),
     Need("fetch", "", "pods/log", ("get",), "its progress", "only the state of its pod is shown"),
     Need("serve", KSERVE, "inferenceservices", ("get", "create", "patch"), "the service"),
     Need("serve", KSERVE, "servingruntimes", ("get", "create", "patch"), "the runtime, copied beside the service"),

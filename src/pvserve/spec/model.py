@@ -106,6 +106,12 @@ class FetchSpec(_Strict):
     )
     proxy: Pattern | None = Field(default=None, description="http:// address of a forward proxy")
     no_proxy: Pattern | None = Field(default=None, alias="noProxy", description="hosts and networks it is not for")
+    shards: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="pods that fetch it together, on nodes of their own; ReadWriteMany claims only",
+    )
     queue: DnsLabel | None = Field(default=None, description="Kueue LocalQueue for the Job")
     detach: bool = Field(default=False, description="end once the Job runs; `pvserve status pvc://…` follows it")
 

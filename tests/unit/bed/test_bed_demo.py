@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bed import demo_figures
+from bed import demo_figures, demo_scaling
 from bed.demo_figures import Figures
+from bed.demo_scaling import Scaling
 
 LINE = "bed {bucket} [25/November/2026:03:47:46 +0000] 10.244.0.53 bed QR {operation} models/a /x 200 - 0 0 0 0 -\n"
 
@@ -55,3 +56,18 @@ def test_the_table_puts_both_side_by_side() -> None:
     lines = demo_figures.table(before, after).splitlines()
     assert lines[1].split() == ["init", "containers", "storage-initializer", "none"]
     assert [line[lines[0].index("after") :] for line in lines[1:]] == ["none", "claim models", "0.0 MB", "1 s", "0"]
+
+
+def test_what_new_pods_received_is_read_from_their_own_interface(tmp_path: Path) -> None:
+    for process, uid, received in (("7", "u", 1234), ("8", "other", 99)):
+        (tmp_path / process / "net").mkdir(parents=True)
+        (tmp_path / process / "cgroup").write_text(f"0::/kubepods/besteffort/pod{uid}/abc\n")
+        head = "Inter-| Receive\n face |bytes\n"
+        (tmp_path / process / "net/dev").write_text(f"{head}    lo: 5 0 0\n  eth0: {received} 0 0\n")
+    seen = demo_scaling.scaling([pod({"emptyDir": {}})], tmp_path / "kubelet", tmp_path)
+    assert seen == Scaling(received=1234, on_node=0, seconds=5.0)
+
+
+def test_the_second_table_is_about_three_replicas() -> None:
+    lines = demo_scaling.table(Scaling(342_000_000, 342_000_000, 9.0), Scaling(4_000, 0, 3.0)).splitlines()
+    assert [line.split("  ")[-1].strip() for line in lines] == ["one claim", "0.0 MB", "0.0 MB", "3 s"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pvserve.facts import KServeFacts, Unknown
+from pvserve.facts import KServeFacts, Surroundings, Unknown
 from pvserve.model.elsewhere import Told, told_listing
 from pvserve.model.listing import Found, Listing
 from pvserve.plan import build, facts_query
@@ -28,6 +28,7 @@ from .cases import DIRECTORY, Case
 
 LOAD = frozenset({"load"})
 CONNECTED = FetchSpec(connection="models-s3")
+NOTHING = Surroundings()
 
 
 def listing(tag: int = 1) -> Listing:
@@ -41,8 +42,14 @@ def spec(fetch: FetchSpec = CONNECTED, model: str = "s3://models/granite", **cha
     return case.spec.model_copy(update={"model": model, "path": "some/granite", "fetch": fetch, **changes})
 
 
-def planned(wanted: ModelSpec, found: Listing | None = None, recorded: str = "", goals: Any = LOAD) -> Plan:
-    facts = Case(DIRECTORY / "claim-bound.yaml").facts
+def planned(
+    wanted: ModelSpec,
+    found: Listing | None = None,
+    recorded: str = "",
+    goals: Any = LOAD,
+    here: Surroundings = NOTHING,
+) -> Plan:
+    facts = replace(Case(DIRECTORY / "claim-bound.yaml").facts, surroundings=here)
     facts = replace(facts, kserve=replace(facts.kserve, storage_initializer_image="kserve/storage-initializer:1"))
     if recorded:
         live = dict(facts.claim.object)  # type: ignore[call-overload]
@@ -58,7 +65,7 @@ def job_of(plan: Plan) -> LoadJob:
 
 
 def made(step: LoadJob) -> dict[str, Any]:
-    return fetch_job(step, 1_000_000_007, "program")
+    return fetch_job(step, 1_000_000_007)
 
 
 def test_the_job_is_asked_for_everything_and_told_no_secret() -> None:
@@ -170,10 +177,16 @@ def test_without_any_image_nothing_can_list() -> None:
     )
 
 
-def test_the_program_of_a_place_is_one_object_for_all_its_jobs() -> None:
-    step = job_of(planned(spec()))
-    one, other = (job_program(step, "llm", files) for files in ({"load.py": "1"}, {"load.py": "2"}))
-    assert one["metadata"]["name"] != other["metadata"]["name"]
+def test_the_program_belongs_to_its_job_which_mounts_it() -> None:
+    job = made(job_of(planned(spec())))
+    live = {**job, "metadata": {**job["metadata"], "uid": "u-1"}}
+    program = job_program(live, {"load.py": "1"})
+    name = job["metadata"]["name"]
+    assert program["metadata"]["ownerReferences"] == [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": "u-1"}
+    ]
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    assert {"name": "pvserve-program", "configMap": {"name": program["metadata"]["name"]}} in volumes
 
 
 @pytest.mark.parametrize("fetch", [{"key": "k"}, {"anonymous": True, "connection": "c"}, {"proxy": "http://u:p@h:1"}])
@@ -202,6 +215,60 @@ def test_the_connection_of_the_service_to_start_from_is_used(
     assert connection(spec(), facts) == ("models-s3", "", False)
     assert connection(spec(FetchSpec(anonymous=True)), facts) == ("", "", False)
     assert connection(spec(FetchSpec(), model="hf://a/b"), facts) == ("", "", False)
+
+
+def with_mode(mode: str, shards: int) -> Plan:
+    facts = Case(DIRECTORY / "claim-bound.yaml").facts
+    facts = replace(facts, kserve=replace(facts.kserve, storage_initializer_image="kserve/storage-initializer:1"))
+    live = dict(facts.claim.object)  # type: ignore[call-overload]
+    live["status"] = {**live["status"], "accessModes": [mode]}
+    facts = replace(facts, claim=replace(facts.claim, object=live))
+    return build(spec(FetchSpec(connection="models-s3", shards=shards)), facts, listing(), None, LOAD)
+
+
+def test_several_pods_are_one_indexed_job_spread_over_nodes() -> None:
+    step = job_of(with_mode("ReadWriteMany", 3))
+    job = made(step)["spec"]
+    assert (job["completionMode"], job["completions"], job["parallelism"]) == ("Indexed", 3, 3)
+    (spread,) = job["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= step.job["metadata"]["labels"].items()
+    assert json.loads(job["template"]["spec"]["containers"][0]["args"][1])["shards"] == 3
+
+
+def test_one_pod_is_no_indexed_job() -> None:
+    job = made(job_of(with_mode("ReadWriteMany", 1)))["spec"]
+    assert "completionMode" not in job
+    assert "shards" not in job["template"]["spec"]["containers"][0]["args"][1]
+
+
+def test_several_pods_are_refused_on_a_claim_of_one_node() -> None:
+    (refusal,) = with_mode("ReadWriteOnce", 2).refusals
+    assert refusal.reason == "ShardsNeedSharedClaim"
+    assert "ReadWriteOnce" in refusal.message
+
+
+def test_files_fetch_with_one_pod_which_holds_no_lease() -> None:
+    texts = "".join(render(with_mode("ReadWriteMany", 3), "job", Options()).values())
+    assert '"shards"' not in texts
+    assert "Indexed" not in texts
+
+
+HERE = Surroundings("PEM", ("AWS_CA_BUNDLE",), {"https": "http://p:1"}, ".svc", ("not handed on",))
+
+
+def test_what_this_machine_says_of_cas_and_proxies_is_handed_on_and_told() -> None:
+    plan = planned(spec(), here=HERE)
+    asked = json.loads(made(job_of(plan))["spec"]["template"]["spec"]["containers"][0]["args"][1])
+    assert asked["given"] == {"ca": "PEM", "proxies": {"https": "http://p:1"}, "noProxy": ".svc"}
+    said = " ".join(plan.notes)
+    assert "AWS_CA_BUNDLE" in said
+    assert "http://p:1" in said
+    assert "not handed on" in said
+
+
+@pytest.mark.parametrize("form", ["job", "tekton"])
+def test_files_are_the_same_whatever_machine_they_are_made_on(form: str) -> None:
+    assert render(planned(spec(), here=HERE), form, Options()) == render(planned(spec()), form, Options())
 
 
 @pytest.mark.parametrize("form", ["job", "argocd"])

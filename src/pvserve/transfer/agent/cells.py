@@ -21,6 +21,7 @@ UNFLUSHED = 32 << 20  # bytes of all files that are written and not yet fsynced
 READ_ON = 16  # cells read back before other work gets its turn
 
 Later = Callable[[Callable[[], None], bool], None]  # work, and whether it may wait for work that may not
+Given = Callable[[int, int, memoryview], None]  # file, offset, and what the volume gives back there
 
 
 class Room:
@@ -53,11 +54,12 @@ class Room:
 
 
 class Cells:
-    """`later(work, can_wait)` has a thread do something."""
+    """`later(work, can_wait)` has a thread do something; `given` hears of each cell that is read back."""
 
-    def __init__(self, ledger: Ledger, files: int, later: Later) -> None:
+    def __init__(self, ledger: Ledger, files: int, later: Later, given: Given | None = None) -> None:
         self._ledger = ledger
         self._later = later
+        self._given = given
         self._room = Room(ledger)
         self._opened: dict[int, Large] = {}
         self._tree = Tree(files)
@@ -156,7 +158,7 @@ class Cells:
         os.fsync(handle)
         found = runs(cells)
         for first, count in found:
-            os.posix_fadvise(handle, first * CELL, count * CELL, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(handle, file.start + first * CELL, count * CELL, os.POSIX_FADV_DONTNEED)
         with file.lock:
             file.mark(found)
         self._ledger.durable(file, found)
@@ -174,7 +176,7 @@ class Cells:
             handle, back, end = file.file, file.back, _durable_end(file)
         try:
             if handle is not None and end > back.cells:
-                _read(handle.fileno(), file.size, back, end)
+                _read(handle.fileno(), file, back, end, self._given)
         except OSError as error:
             self._ledger.trouble(file, error)
         finally:
@@ -193,7 +195,7 @@ class Cells:
     def _conclude(self, file: Large, handle: Any, back: Back) -> None:
         size = os.fstat(handle.fileno()).st_size
         handle.close()
-        if size != file.size:
+        if not file.fits(size):
             self._ledger.trouble(file, OSError(errno.EIO, "has another size than what was written"))
         else:
             self._ledger.verified([(file, back.hash.digest())])
@@ -206,14 +208,16 @@ def _durable_end(file: Large) -> int:
     return limit if gap < 0 else gap
 
 
-def _read(handle: int, size: int, back: Back, end: int) -> None:
+def _read(handle: int, file: Large, back: Back, end: int, given: Given | None) -> None:
     buffer = memoryview(bytearray(CELL))
     first = back.cells
     while back.cells < end:
         start = back.cells * CELL
-        wanted = min(CELL, size - start)
-        if os.preadv(handle, [buffer[:wanted]], start) != wanted:
+        wanted = min(CELL, file.size - start)
+        if os.preadv(handle, [buffer[:wanted]], file.start + start) != wanted:
             raise OSError(errno.EIO, f"gave back fewer bytes than written at {start}")
+        if given is not None:
+            given(file.number, start, buffer[:wanted])
         back.hash.update(buffer[:wanted])
         back.cells += 1
-    os.posix_fadvise(handle, first * CELL, (end - first) * CELL, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(handle, file.start + first * CELL, (end - first) * CELL, os.POSIX_FADV_DONTNEED)

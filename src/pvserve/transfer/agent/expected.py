@@ -21,6 +21,7 @@ class Expected:
     """One file that is to come; `digest` is the sender's, "" where it does not know it yet."""
 
     __slots__ = ("digest", "inode", "mode", "number", "path", "size", "verified")
+    start = 0  # where in the file on the volume it begins
 
     def __init__(self, number: int, path: str, size: int, program: bool, digest: str) -> None:
         self.number = number
@@ -47,18 +48,25 @@ class Back:
 
 
 class Large(Expected):
-    """A file that comes in cells."""
+    """A file that comes in cells; with `base` the part of one that begins there, beside parts that others write."""
 
     __slots__ = (
-        "back", "durable", "durable_count", "file", "lock", "pending", "pending_bytes", "queued", "reading", "turn",
+        "back", "base", "durable", "durable_count", "file", "lock", "pending", "pending_bytes", "queued", "reading",
+        "start", "turn",
     )  # fmt: skip
 
-    def __init__(self, number: int, path: str, size: int, program: bool, digest: str) -> None:
+    def __init__(self, number: int, path: str, size: int, program: bool, digest: str, base: int | None = None) -> None:
         super().__init__(number, path, size, program, digest)
+        self.base = base
+        self.start = base or 0
         self.lock = threading.Lock()  # of the fields below
         self.turn = threading.Lock()  # one flush at a time
         self.queued = self.reading = False  # whether a thread will flush it, or reads it back
         self.reset()
+
+    def fits(self, size: int) -> bool:
+        """Whether a file of this size can hold it."""
+        return size == self.size if self.base is None else size >= self.base + self.size
 
     def reset(self) -> None:
         """As if nothing had come."""

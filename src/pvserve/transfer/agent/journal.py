@@ -22,8 +22,9 @@ class Journal:
     speaks of, so a lost line costs a resend and nothing else.
     """
 
-    def __init__(self, directory: int, files: int) -> None:
-        self._handle = os.open(JOURNAL, os.O_RDWR | os.O_CREAT | PLAIN, FILE_MODE, dir_fd=directory)
+    def __init__(self, directory: int, files: int, share: str = "") -> None:
+        name = f"{JOURNAL}-{share}" if share else JOURNAL
+        self._handle = os.open(name, os.O_RDWR | os.O_CREAT | PLAIN, FILE_MODE, dir_fd=directory)
         self.lines, self._end = journal_lines(self._handle)
         head = ["f", str(os.fstat(files).st_ino)]
         if self.lines[:1] != [head]:  # of another directory, as after a publish that was stopped: believe nothing

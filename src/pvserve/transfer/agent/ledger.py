@@ -93,7 +93,8 @@ class Ledger:
         self._let_go(file)
         directory = open_directory(self._partial.files, parent)
         try:
-            if look(directory, name):
+            shared = isinstance(file, Large) and file.base is not None  # other parts of it are good
+            if look(directory, name) and not shared:
                 os.unlink(name, dir_fd=directory)
         finally:
             os.close(directory)

@@ -151,10 +151,13 @@ class Partial:
                 os.close(home)
             os.rmdir(self.transfer, dir_fd=self.shelf)
 
-    def open(self) -> None:
-        """Make files and journal ready; only after `recover`, which finds in FILES what a publisher left there."""
+    def open(self, share: str = "") -> None:
+        """Make files and journal ready; only after `recover`, which finds in FILES what a publisher left there.
+
+        Of several writers of one transfer each has a journal of its own, named by its `share`.
+        """
         self.files = open_directory(self.directory, FILES, make=True)
-        self.journal = Journal(self.directory, self.files)
+        self.journal = Journal(self.directory, self.files, share)
 
     def _take_all_over(self) -> bool:
         """Whether there was anything."""

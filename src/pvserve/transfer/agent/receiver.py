@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Callable
 
-from .cells import Cells
+from .cells import Cells, Given
 from .expected import Expected, Large
 from .frames import CELL, Broken
 from .ledger import Ledger, Tell
@@ -29,10 +29,18 @@ STOP_SECONDS = 5.0  # for storage that hangs
 
 
 class Receiver:
-    """All files of one transfer. `tell(kind, payload, number)` reports to the client, `fail(error)` ends it all."""
+    """All files of one transfer. `tell(kind, payload, number)` reports to the client, `fail(error)` ends it all.
+
+    `given` hears of each cell of a large file that is read back (`cells.Given`).
+    """
 
     def __init__(
-        self, partial: Partial, expected: dict[int, Expected], tell: Tell, fail: Callable[[BaseException], None]
+        self,
+        partial: Partial,
+        expected: dict[int, Expected],
+        tell: Tell,
+        fail: Callable[[BaseException], None],
+        given: Given | None = None,
     ) -> None:
         self._partial = partial
         self.expected = expected
@@ -40,7 +48,7 @@ class Receiver:
         self._ledger = Ledger(partial, tell, fail, self._let_go)
         self._work: queue.PriorityQueue[tuple[bool, int, Callable[[], None]]] = queue.PriorityQueue()
         self._order = itertools.count()
-        self._cells = Cells(self._ledger, partial.files, self._later)
+        self._cells = Cells(self._ledger, partial.files, self._later, given)
         self._whole = Whole(self._ledger, partial.files, self._later)
         self._tree = Tree(partial.files)
         workers = range(min(4, max(2, os.cpu_count() or 2)))
@@ -70,8 +78,11 @@ class Receiver:
             info = look(self._tree.directory(parent), name)
         except FileNotFoundError:
             info = None
-        there = (info.st_ino, info.st_size) if info and info.st_nlink == 1 else None
-        if there is None or (file.verified and there != (file.inode, file.size)):
+        same = info is not None and info.st_nlink == 1
+        if file.verified and info is not None:
+            fits = file.fits(info.st_size) if isinstance(file, Large) else info.st_size == file.size
+            same = same and fits and info.st_ino == file.inode
+        if not same:
             file.reset()
             return
         if isinstance(file, Large) and not file.verified:
@@ -82,7 +93,7 @@ class Receiver:
         file = self.expected.get(number)
         if not isinstance(file, Large) or offset % CELL or len(payload) != min(CELL, file.size - offset):
             raise Broken(f"a piece of file {number} at {offset} does not fit")
-        self._cells.put(file, offset, len(payload), lambda handle: write_all(handle, payload, offset))
+        self._cells.put(file, offset, len(payload), lambda handle: write_all(handle, payload, file.start + offset))
 
     def copy_cell(self, number: int, offset: int, size: int, source: int) -> bool:
         """The same from an open file, in the kernel; False, and nothing done, where it cannot."""

@@ -306,6 +306,14 @@ def test_each_of_the_usual_variables_names_a_ca(
     kind.check(files, kind.load())
 
 
+def test_cas_that_the_client_hands_on_are_trusted(kind: Kind, model: Files) -> None:
+    from pathlib import Path
+
+    files = kind.stock({"a": model["model-00002.safetensors"]})
+    (bundle,), kind.ca = kind.ca, []
+    kind.check(files, kind.load(given={"ca": Path(bundle).read_text()}))
+
+
 def test_a_full_volume_is_refused_before_the_first_byte(
     kind: Kind, model: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,5 +337,5 @@ def test_progress_ends_with_everything_counted(kind: Kind, model: Files) -> None
     assert (value["bytes"], value["bytesTotal"], value["files"]) == (total, total, len(files))
 
 
-def test_a_piece_is_what_one_connection_holds_in_memory() -> None:
-    assert work.PIECE * fetching.CONNECTIONS <= 64 * MIB
+def test_what_is_kept_in_memory_until_it_is_read_back_is_bounded() -> None:
+    assert fetching.CONNECTIONS < fetching.BUFFERS <= 128 * MIB // work.PIECE

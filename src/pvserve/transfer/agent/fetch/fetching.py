@@ -19,11 +19,13 @@ from pvserve.transfer.agent.receiver import Receiver
 from pvserve.transfer.agent.volume import PLAIN, Tree, open_directory
 
 from .https import damaged
-from .moving import Moving
+from .kept import Buffer, Kept
+from .moving import Moving, moving_of
 from .reading import ASKED_FOR, Item, NoRanges
 from .work import PIECE, Piece, Stopped, Work
 
 CONNECTIONS = 6
+BUFFERS = 2 * CONNECTIONS  # of a piece each; more than connections, which hold one each even while they wait for work
 TRIES = 3  # times that one file may come, or be given back, wrong
 
 
@@ -33,7 +35,7 @@ class Fetching:
     def __init__(self, source: Any, items: list[Item], partial: Partial, expected: dict[int, Expected]) -> None:
         self._source = source
         self._expected = expected
-        self._moving = {number: Moving(item) for number, item in enumerate(items)}
+        self._moving = {number: moving_of(items[number], file) for number, file in expected.items()}
         self._partial = partial
         self._lock = threading.Condition()
         self._work = Work(expected, self._moving, self._lock, self._over)
@@ -41,14 +43,14 @@ class Fetching:
         self._tries: dict[int, int] = {}
         self._good: dict[int, str] = {}
         self._error: BaseException | None = None
-        self.waiting_for = ""
-        self.fetched = 0
-        self.receiver = Receiver(partial, expected, self._told, self.fail)
+        self.waiting_for, self.fetched, self.found = "", 0, 0  # the latter: bytes that came, and that were there
+        self._kept = Kept(BUFFERS, self._over)
+        self.receiver = Receiver(partial, expected, self._told, self.fail, self._kept.given_back)
 
     def run(self, reuse: Callable[[Receiver], set[int]]) -> dict[int, str]:
-        """The sha256 of every file as the volume gives it back. `reuse` copies what lies there, and names that.
+        """The sha256 of every file as the volume gives it back; raises the first error that ends it.
 
-        Raises the first error that ends it.
+        `reuse` copies what lies there, and names that.
         """
         self.receiver.resume()
         self._promise()
@@ -60,6 +62,7 @@ class Fetching:
         for number, file in self._expected.items():
             if isinstance(file, Large) and number not in there:
                 self._bytes[number] = min(file.size, file.durable_count * CELL)
+        self.found = sum(self._bytes.values())
         self._work.add([number for number in self._expected if number not in there and number not in copied])
         threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(CONNECTIONS)]
         for thread in threads:
@@ -88,6 +91,7 @@ class Fetching:
         with self._lock:
             self._error = self._error or (None if len(self._good) == len(self._expected) else Stopped())
             self._lock.notify_all()
+        self._kept.stop()
         for thread in threads:
             thread.join(timeout=2.0)
         self.receiver.stop()
@@ -110,13 +114,15 @@ class Fetching:
 
     def _serve(self) -> None:
         reader = self._source.reader(self._tell_waiting)
-        buffer, tree = memoryview(bytearray(PIECE)), Tree(self._partial.files)
+        tree = Tree(self._partial.files)
         try:
             while True:
+                buffer = self._kept.take()
                 work = self._work.next()
                 if isinstance(work, Piece):
                     self._fetch_piece(reader, work, buffer)
                 else:
+                    self._kept.drop(buffer)
                     self._fetch_small(reader, work, tree)
         except Stopped:
             pass
@@ -129,18 +135,23 @@ class Fetching:
     def _tell_waiting(self, text: str) -> None:
         self.waiting_for = text
 
-    def _fetch_piece(self, reader: Any, piece: Piece, buffer: memoryview) -> None:
-        moving = self._moving[piece.number]
-        for start in range(piece.start, piece.start + piece.size, PIECE):
-            view = buffer[: min(PIECE, piece.start + piece.size - start)]
+    def _fetch_piece(self, reader: Any, piece: Piece, buffer: Buffer) -> None:
+        """All of a piece, by as many buffers as it takes; the last one is dropped."""
+        moving, last = self._moving[piece.number], piece.start + piece.size
+        for start in range(piece.start, last, PIECE):
+            if start > piece.start:
+                self._kept.drop(buffer)
+                buffer = self._kept.take()
+            view = buffer.view[: min(PIECE, last - start)]
             try:
-                reader.fill(moving.item, start, view)
+                reader.fill(moving.item, self._expected[piece.number].start + start, view)
             except NoRanges:
                 self._without_ranges(piece)
-                return
+                break
             if not self._seen(piece, moving, start, view):
-                return
-            self._write(piece.number, start, view)
+                break
+            self._write(piece.number, start, view, buffer)
+        self._kept.drop(buffer)
 
     def _seen(self, piece: Piece, moving: Moving, start: int, view: memoryview) -> bool:
         """Digest the bytes in their turn; False where the file was begun anew meanwhile."""
@@ -166,12 +177,14 @@ class Fetching:
             self._lock.notify_all()
         return True
 
-    def _write(self, number: int, start: int, view: memoryview) -> None:
+    def _write(self, number: int, start: int, view: memoryview, buffer: Buffer) -> None:
         file = self._expected[number]
         assert isinstance(file, Large)
         for offset in range(0, len(view), CELL):
             if not file.durable[(start + offset) // CELL]:
-                self.receiver.cell(number, start + offset, view[offset : offset + CELL])
+                cell = view[offset : offset + CELL]
+                self._kept.keep(number, start + offset, cell, buffer)
+                self.receiver.cell(number, start + offset, cell)
 
     def _without_ranges(self, piece: Piece) -> None:
         """The server sends whole files only: begin this one anew, in one piece."""
@@ -218,15 +231,17 @@ class Fetching:
             self.fail(error)
             return
         path = moving.item.path
-        if came or (wanted and moving.item.sha256):
+        if number in self._kept.differing:
+            self._once_more(number, _corrupts(path, f"from byte {self._kept.differing[number]} on"))
+        elif came or (wanted and moving.item.sha256):
             seen, promised = came or (found, wanted)
             self._once_more(number, damaged(path, seen, promised))
         elif wanted:
-            self._once_more(number, _corrupts(path, wanted, found))
+            self._once_more(number, _corrupts(path, f"{found} instead of sha256 {wanted}"))
         else:
             with self._lock:
                 self._good[number] = found
-                self._bytes[number] = moving.item.size
+                self._bytes[number] = self._expected[number].size
                 self._lock.notify_all()
 
     def _came_damaged(self, moving: Moving) -> tuple[str, str] | None:
@@ -270,16 +285,16 @@ class Fetching:
 
     def _anew(self, number: int) -> None:
         moving = self._moving[number]
+        self._kept.forget(number)
         with self._lock:
             moving.begin(moving.item)
             self._bytes.pop(number, None)
         self._work.add([number])
 
 
-def _corrupts(path: str, wanted: str, found: str) -> DataDiffers:
+def _corrupts(path: str, how: str) -> DataDiffers:
     return DataDiffers(
         "VolumeCorrupts",
-        f"{shown(path)} was written to the claim more than once and read back differently each time: "
-        f"{found} instead of sha256 {wanted}",
+        f"{shown(path)} was written to the claim more than once and read back differently each time: {how}",
         remedy=("the storage below this claim damages data: tell its administrator",),
     )

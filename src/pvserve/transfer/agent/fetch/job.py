@@ -30,9 +30,11 @@ from .choosing import chosen
 from .fetching import Fetching
 from .https import Https
 from .hub import Hub
+from .joining import done_by_others, joined
 from .reading import Item, Rows
 from .s3 import S3
 from .secrets import Mounted
+from .shards import Ranges, ranges, share_of
 from .web import Web
 
 VERSION = 1
@@ -59,6 +61,7 @@ class Order:
         self.include, self.exclude = list(value["include"]), list(value["exclude"])
         self.fingerprint = str(value.get("fingerprint") or "")
         self.replace = bool(value.get("replace"))
+        self.share = share_of(int(value.get("shards") or 1), os.environ)
         self._secret = secret
 
     @property
@@ -72,8 +75,13 @@ class Order:
         asked = self.value["source"]
         if self.scheme not in KINDS:
             raise UsageError("UnknownSource", f"this agent knows no source {self.scheme!r:.40}")
+        given: dict[str, Any] = self.value.get("given") or {}  # of the client's machine
         web = Web(
-            list(self.value.get("ca") or ()), str(self.value.get("proxy") or ""), str(self.value.get("noProxy") or "")
+            list(self.value.get("ca") or ()),
+            str(self.value.get("proxy") or ""),
+            str(self.value.get("noProxy") or given.get("noProxy") or ""),
+            str(given.get("ca") or ""),
+            {str(scheme): str(proxy) for scheme, proxy in (given.get("proxies") or {}).items()},
         )
         return KINDS[self.scheme](asked, Mounted(self._secret), web, tell)
 
@@ -104,6 +112,7 @@ class Progress:
         return {
             "phase": self.phase,
             "bytes": done,
+            "reused": fetching.found if fetching else 0,
             "bytesTotal": self.bytes_total,
             "files": files,
             "filesTotal": self.files_total,
@@ -132,35 +141,61 @@ def carry_out(order: Order, progress: Progress) -> dict[str, Any]:
     if noted:
         return {**done, "manifest": noted, "fetched": 0, "reused": listing.bytes, "seconds": 0, "unchanged": True}
     _check_free(place, order)
-    fetching, digest = _fetched(order, place, source, listed, progress)
+    fetched, digest = _fetched(order, place, source, listed, progress)
     return {
         **done,
         "manifest": digest,
-        "fetched": fetching.fetched,
-        "reused": max(0, listing.bytes - fetching.fetched),
+        "fetched": fetched,
+        "reused": max(0, progress.bytes_total - fetched),
         "seconds": round(time.monotonic() - began, 1),
         "unchanged": False,
+        **({"shareBytes": progress.bytes_total, "shareFiles": progress.files_total} if order.share else {}),
     }
 
 
-def _fetched(order: Order, place: Place, source: Any, listed: Listed, progress: Progress) -> tuple[Fetching, str]:
-    """Bring the files and publish them; the manifest's digest."""
-    listing = listed.listing
-    transfer = f"{place_word(order.target)}-{hashlib.sha256(listing.fingerprint.encode()).hexdigest()[:16]}"
+def _fetched(order: Order, place: Place, source: Any, listed: Listed, progress: Progress) -> tuple[int, str]:
+    """Bring the files and publish them; bytes that came, and the manifest's digest, "" where another pod publishes."""
+    share, sizes = order.share, [entry.size for entry in listed.listing.entries]
+    transfer = f"{place_word(order.target)}-{hashlib.sha256(listed.listing.fingerprint.encode()).hexdigest()[:16]}"
     epoch = order.value.get("epoch")
     partial = Partial(place, transfer, int(epoch) if epoch else take_turn(order.target, transfer))
     recover(place, partial)
-    partial.open()
-    expected: dict[int, Expected] = {}
-    for number, entry in enumerate(listing.entries):
-        kind = Large if entry.size > SMALL else Expected
-        expected[number] = kind(number, entry.path, entry.size, entry.executable, entry.promised_sha256)
+    partial.open(share.name if share else "")
+    if share and done_by_others(partial, share, sizes):
+        return 0, ""
+    taken = ranges(sizes, share) if share else {number: (0, size) for number, size in enumerate(sizes)}
+    expected = _expected(listed.listing, taken)
+    progress.bytes_total, progress.files_total = sum(stop - start for start, stop in taken.values()), len(taken)
     fetching = Fetching(source, listed.items, partial, expected)
     progress.phase, progress.fetching = "fetch", fetching
-    digests = fetching.run(lambda receiver: _reused(place, partial, expected, receiver, order.target))
+    fetching.run(lambda receiver: _reused(place, partial, expected, receiver, order.target))
+    if share:
+        files = _expected(listed.listing, {number: (0, size) for number, size in enumerate(sizes)})
+        if not joined(partial, share, taken, expected, files, source, listed.items):
+            return fetching.fetched, ""
+        expected = files
     progress.phase = "publish"
+    return fetching.fetched, _published(order, place, partial, listed.listing, expected)
+
+
+def _expected(listing: Listing, taken: Ranges) -> dict[int, Expected]:
+    """The files of which something is to come, or the parts of them."""
+    found: dict[int, Expected] = {}
+    for number, (start, stop) in taken.items():
+        entry = listing.entries[number]
+        if entry.size <= SMALL:
+            found[number] = Expected(number, entry.path, entry.size, entry.executable, entry.promised_sha256)
+        elif (start, stop) == (0, entry.size):
+            found[number] = Large(number, entry.path, entry.size, entry.executable, entry.promised_sha256)
+        else:
+            found[number] = Large(number, entry.path, stop - start, entry.executable, "", start)
+    return found
+
+
+def _published(order: Order, place: Place, partial: Partial, listing: Listing, files: dict[int, Expected]) -> str:
+    """The manifest's digest, once the files are the version at their path."""
     manifest = Manifest(
-        entries=tuple(Entry(e.path, e.size, digests[n], e.executable) for n, e in enumerate(listing.entries)),
+        entries=tuple(Entry(e.path, e.size, files[n].verified, e.executable) for n, e in enumerate(listing.entries)),
         source=listing.source,
         include=listing.include,
         exclude=listing.exclude,
@@ -170,8 +205,8 @@ def _fetched(order: Order, place: Place, source: Any, listed: Listed, progress: 
     texts = {MANIFEST: to_json(manifest).encode(), SUMS: to_sha256sums(manifest).encode()}
     digest = manifest_digest(manifest)
     _note(place, listing, digest)
-    publish(place, partial, expected, texts, digest.partition(":")[2], order.replace)
-    return fetching, digest
+    publish(place, partial, files, texts, digest.partition(":")[2], order.replace)
+    return digest
 
 
 def _reused(

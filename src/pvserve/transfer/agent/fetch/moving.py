@@ -9,17 +9,21 @@ import hashlib
 import os
 from typing import Any, Callable
 
-from pvserve.transfer.agent.expected import LET_GO
+from pvserve.transfer.agent.expected import LET_GO, Expected, Large
 from pvserve.transfer.agent.frames import CELL
 
 from .reading import Item
 
 
 class Moving:
-    """One file on its way: `turn` is the offset up to which its digests have seen it."""
+    """One file on its way: `turn` is the offset up to which its digests have seen it.
 
-    def __init__(self, item: Item) -> None:
+    A `large` one is compared with what the volume gives back byte for byte, and needs no digest of ours for that.
+    """
+
+    def __init__(self, item: Item, large: bool) -> None:
         self.item = item
+        self._large = large
         self.turn = 0
         self.generation = 0
         self.complete = True  # every byte is seen in order; not so where a part was there already
@@ -33,7 +37,7 @@ class Moving:
         self.generation += 1
         self.complete = True
         self._hashes = []
-        if not item.sha256:  # what is published is compared with what the volume gives back: one digest says all
+        if not item.sha256 and not self._large:  # one that is published is compared with what the volume gives back
             self._hashes.append(hashlib.sha256())
         if item.md5:
             self._hashes.append(hashlib.md5())  # noqa: S324 - what S3 publishes
@@ -73,11 +77,18 @@ class Moving:
         return None if seen == value else (seen, value)
 
     def differs(self, found: str) -> str:
-        """The sha256 that should have been `found`; "" where it is the one, or nobody knows."""
+        """The sha256 that should have been `found`; "" where it is the one, or no digest says."""
         wanted = self.item.sha256
-        if not wanted and self.complete:
+        if not wanted and self.complete and not self._large:
             wanted = self._hashes[0].hexdigest()
         return wanted if wanted and wanted != found else ""
+
+
+def moving_of(item: Item, file: Expected) -> Moving:
+    """The file, or the part of it that is expected, of which no published digest says anything."""
+    large = isinstance(file, Large)
+    whole = not isinstance(file, Large) or file.base is None
+    return Moving(item if whole else item._replace(sha256="", md5="", git=""), large)
 
 
 def git_hash(size: int) -> Any:

@@ -10,25 +10,22 @@ import contextlib
 import http.client
 import ipaddress
 import os
+import socket
 import ssl
+import struct
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from pvserve.errors import NotAllowed, PvserveError, Refused
 from pvserve.model.contain import shown
 
+from .trust import trusting
+
 CONNECT_SECONDS, READ_SECONDS = 20.0, 60.0
+STRAIGHT = 1 << 20  # bytes of one read past http.client, where there is no TLS
+AHEAD = 1 << 18  # more than http.client may have read of a body together with its headers
 REDIRECTS = 10
 AGENT = "pvserve"
-# Where distributions keep their CAs, for a Python whose own OpenSSL looks elsewhere (conda, python-build).
-SYSTEM_CA = (
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-)
-CA_FILES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
-CA_DIRECTORY = "SSL_CERT_DIR"
 _REFUSES_TUNNEL = "Tunnel connection failed: 407"
 _MOVED = (301, 302, 303, 307, 308)
 
@@ -50,6 +47,9 @@ class Answer:
         self.status = response.status
         self._response = response
         self._connection = connection
+        bare = type(connection.sock) is socket.socket and not response.chunked and (response.length or 0) > AHEAD
+        self._bare: socket.socket | None = connection.sock if bare else None
+        self._ahead = True  # what http.client has read beyond the headers is still to be taken
 
     def header(self, name: str) -> str:
         """A header's value, "" where there is none."""
@@ -59,7 +59,7 @@ class Answer:
         """Read until `view` is full or the body ends; raises OSError or HTTPException where it was cut."""
         done = 0
         while done < len(view):
-            count = self._response.readinto(view[done:])
+            count = self.some(view[done:])
             if not count:
                 break
             done += count
@@ -67,7 +67,16 @@ class Answer:
 
     def some(self, view: memoryview) -> int:
         """One read."""
-        return self._response.readinto(view)
+        if self._bare is None:
+            return self._response.readinto(view)
+        if self._ahead:
+            held = len(self._response.fp.peek(1))
+            self._ahead = held > len(view)
+            return self._response.readinto(view[:held])
+        left: int = self._response.length  # type: ignore[assignment]  # else there is no `_bare`
+        count = _receive(self._bare, view[: min(left, STRAIGHT)])
+        self._response.length = left - count
+        return count
 
     def text(self, limit: int) -> bytes:
         """The whole body. Raises Refused where it is longer than `limit`."""
@@ -87,10 +96,22 @@ class Answer:
 
 
 class Web:
-    """What all connections share. `ca` are files and directories with PEM certificates, beside the system's own."""
+    """What all connections share. `ca` are files and directories with PEM certificates, beside the system's own.
 
-    def __init__(self, ca: list[str], proxy: str = "", no_proxy: str = "") -> None:
+    `given` are more certificates, as text, and `proxies` go before those of the environment, by scheme.
+    """
+
+    def __init__(
+        self,
+        ca: list[str],
+        proxy: str = "",
+        no_proxy: str = "",
+        given: str = "",
+        proxies: dict[str, str] | None = None,
+    ) -> None:
         self._ca = ca
+        self._given = given
+        self._proxies = proxies or {}
         self._context: ssl.SSLContext | None = None
         self._proxy = proxy
         self._no_proxy = no_proxy
@@ -98,22 +119,14 @@ class Web:
     def context(self) -> ssl.SSLContext:
         """TLS as it should be, trusting also what was mounted or named by one of the usual variables."""
         if self._context is None:
-            context = ssl.create_default_context()
-            files = [os.environ[name] for name in CA_FILES if os.environ.get(name)]
-            if not context.get_ca_certs():
-                files += [name for name in SYSTEM_CA if os.path.exists(name)][:1]
-            for name in [*files, *_pem_files(self._ca)]:
-                with contextlib.suppress(OSError):  # ssl.SSLError too: an empty bundle is no bundle
-                    context.load_verify_locations(cafile=name)
-            if os.environ.get(CA_DIRECTORY):
-                context.load_verify_locations(capath=os.environ[CA_DIRECTORY])
-            self._context = context
+            self._context = trusting(self._ca, self._given)
         return self._context
 
     def proxy_for(self, parts: SplitResult) -> str:
         """The proxy for a URL, "" for none."""
         variable = f"{parts.scheme}_proxy"
-        proxy = self._proxy or os.environ.get(variable.upper()) or os.environ.get(variable) or ""
+        given = self._proxy or self._proxies.get(parts.scheme, "")
+        proxy = given or os.environ.get(variable.upper()) or os.environ.get(variable) or ""
         spared = self._no_proxy or os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
         return "" if not proxy or is_spared(parts.hostname or "", spared) else proxy
 
@@ -196,6 +209,8 @@ class Line:
                 raise NotAllowed("ProxyForbidden", f"the proxy {place(proxy)} wants a user and password") from error
             raise
         connection.sock.settimeout(READ_SECONDS)
+        limit = struct.pack("ll", int(READ_SECONDS), 0)
+        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)  # for `_receive`
         return connection
 
     def close(self) -> None:
@@ -203,6 +218,20 @@ class Line:
         for connection in self._kept.values():
             connection.close()
         self._kept.clear()
+
+
+def _receive(straight: socket.socket, view: memoryview) -> int:
+    """As many bytes as fit, in one call of the kernel's, which a socket with a time limit of Python's would cut short.
+
+    Python reads what has just come, mostly some ten KiB, after it has waited for that in a call of its own.
+    """
+    straight.settimeout(None)
+    try:
+        return straight.recv_into(view, len(view), socket.MSG_WAITALL)
+    except BlockingIOError:
+        raise socket.timeout("nothing came in time") from None
+    finally:
+        straight.settimeout(READ_SECONDS)
 
 
 def place(url: str) -> str:
@@ -233,17 +262,6 @@ def untrusted(url: str, error: ssl.SSLCertVerificationError) -> PvserveError:
             "or name another ConfigMap with --ca",
         ),
     )
-
-
-def _pem_files(places: list[str]) -> list[str]:
-    found: list[str] = []
-    for name in places:
-        if os.path.isdir(name):
-            inner = sorted(os.path.join(name, entry) for entry in os.listdir(name) if not entry.startswith("."))
-            found += [path for path in inner if os.path.isfile(path)]
-        elif os.path.isfile(name):
-            found.append(name)
-    return found
 
 
 def _target(parts: SplitResult) -> str:
