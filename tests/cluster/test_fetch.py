@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,20 @@ from tests.unit.transfer.fetch.shop import KEY, SECRET
 
 from .offers import image, make_namespace, until
 from .shop import PORT, TOKEN, contents, host_of, open_shop, secret, trust
-from .ui_service import leaving_nothing, own_pods, pvserve
+from .ui_service import leaving_nothing, make, own_pods, pvserve
 
 pytestmark = pytest.mark.cluster
 JOB = ("batch/v1", "Job")
 S3 = ("s3://bucket/granite", "--connection", "models-s3")
 SLOW = ("s3://bucket/slow", "--connection", "models-s3")
+# The command, killed between two requests.
+KILLED = """
+import os, signal
+from pvserve.apply import fetching
+from pvserve.cli.main import main
+fetching._give_program = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+main()
+"""
 SLOWER = ("s3://bucket/slower", "--connection", "models-s3")
 
 
@@ -143,6 +152,21 @@ def test_a_client_that_is_killed_leaves_the_job_and_the_same_command_follows_it(
     assert job not in jobs(shop)
 
 
+def test_a_client_that_is_killed_before_the_job_has_its_program_leaves_nothing_behind(
+    shop: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Job is there, and its pod waits: the same command gives it what it waits for; all goes with the Job."""
+    argv = ["load", S3[0], "pvc://unprogrammed/granite", *S3[1:], *where(shop)]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *argv], capture_output=True, text=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (job,) = jobs(shop)
+    assert shop.find("v1", "ConfigMap", job, shop.namespace) is None
+    ran = pvserve(*argv)
+    assert ran.code == 0, ran.explained()
+    assert job not in jobs(shop)
+    until("its program is gone with it", lambda: shop.find("v1", "ConfigMap", job, shop.namespace) is None)
+
+
 def test_a_suspended_job_is_shown_as_waiting_for_its_queue(shop: Cluster) -> None:
     target = "pvc://queued/slow"
     left = pvserve("load", SLOW[0], target, *SLOW[1:], "--detach", "--queue", "models", *where(shop))
@@ -154,6 +178,15 @@ def test_a_suspended_job_is_shown_as_waiting_for_its_queue(shop: Cluster) -> Non
         return str(pvserve("status", target, "-n", shop.namespace).lines[-1].get("waiting") or "")
 
     until("that it waits", lambda: "queue models" in waiting(), seconds=60, every=1)
+    message = (
+        "couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor default, 2 more needed"
+    )
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    workload = {"kind": "Workload", "apiVersion": "kueue.x-k8s.io/v1beta1", "name": f"job-{job}-1a2b3"}
+    event = {"reason": "Pending", "message": message, "type": "Warning", "firstTimestamp": now, "lastTimestamp": now}
+    workload |= {"namespace": shop.namespace}
+    make(shop, {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "w"}, "involvedObject": workload, **event})
+    until("why it waits", lambda: "insufficient unused quota for cpu" in waiting(), seconds=60, every=1)
     shop.patch(*JOB, job, shop.namespace, {"spec": {"suspend": False}})
     followed = pvserve("status", target, "--follow", "-n", shop.namespace)
     assert followed.code == 0, followed.explained()
