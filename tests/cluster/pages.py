@@ -31,6 +31,7 @@ NORMAL = (
     # A copy of the class may be there from another namespace's run: with it the steps have other numbers.
     (re.compile(r"^(\d+\. )?copy class .*\n(   .*\n)*", re.MULTILINE), ""),
     (re.compile(r"^   unchanged: class .*\n", re.MULTILINE), ""),
+    (re.compile(r"^(\S+/storageclass\.yaml|storageclass\.storage\.k8s\.io/.*)\n", re.MULTILINE), ""),
     (re.compile(r"^\d+\. ", re.MULTILINE), "- "),
     (re.compile(r"\b\d+ steps$", re.MULTILINE), "N steps"),
 )

@@ -34,7 +34,7 @@ def _dry_run(cluster: Cluster, made: Plan) -> Mapping[str, Object | Refusal]:
     out: dict[str, Object | Refusal] = {}
     for step in made.steps:
         try:
-            if isinstance(step, ApplyObject):
+            if isinstance(step, ApplyObject) and (step.changes or step.before is None):  # else it is as it should be
                 out[step.id] = cluster.apply(step.object, dry_run=True, force=step.force)
             elif isinstance(step, PatchObject):
                 target = step.target

@@ -68,7 +68,7 @@ def members_of(shared: Shared, flags: dict[str, Any], *, goals: frozenset[str] =
 
 
 def _check_ignored(shared: Shared, flags: dict[str, Any], source: str, goals: frozenset[str]) -> None:
-    ignored = ["no-load"] if goals != GOALS else []
+    ignored = [] if "load" in goals else ["no-load"]
     ignored += [
         flag
         for flag in (*KEYS, "file", "values", "set", "checksum", "force_conflicts")

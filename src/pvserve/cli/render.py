@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pvserve.cli.options import Shared, cluster_options, spec_options
+from pvserve.cli.options import Shared, checked_name, cluster_options, spec_options
 
 # Of pvserve.render.FORMS, said again so that --help need not import it; a test compares them.
 FORMS = ("yaml", "kustomize", "helm", "argocd", "job", "tekton", "kfp", "argo-workflows")
@@ -20,6 +20,7 @@ FORMS = ("yaml", "kustomize", "helm", "argocd", "job", "tekton", "kfp", "argo-wo
 @click.option("--repo", default="", help="argocd: URL of the Git repository that the files are put into.")
 @click.option("--revision", default="HEAD", show_default=True, help="argocd: its branch, tag or commit.")
 @click.option("--repo-path", default="", help="argocd: the directory in it that --dir stands for; default: its root.")
+@click.option("--environment", default="", help="kustomize: name of the overlay; default: the namespace.")
 @click.option("--dir", "directory", type=click.Path(file_okay=False), help="Write files here instead of stdout.")
 @cluster_options
 def command(shared: Shared, form: str, directory: str | None, **flags: Any) -> int:
@@ -45,10 +46,14 @@ def _rendered(shared: Shared, form: str, flags: dict[str, Any]) -> dict[str, str
     from pvserve.api.gathering import GOALS
     from pvserve.cli.carry import members_of
     from pvserve.errors import UsageError
+    from pvserve.plan.afresh import FILES
     from pvserve.render import Options, render
 
-    options = Options(flags.pop("repo"), flags.pop("revision"), flags.pop("repo_path"))
-    goals = GOALS - {"load"} if flags.pop("no_load") else GOALS
+    environment = flags.pop("environment")
+    if environment:
+        checked_name(environment, "--environment")
+    options = Options(flags.pop("repo"), flags.pop("revision"), flags.pop("repo_path"), environment)
+    goals = (GOALS - {"load"} if flags.pop("no_load") else GOALS) | {FILES}
     files: dict[str, str] = {}
     for member in members_of(shared, flags, goals=goals):
         if member.error or member.planned is None:

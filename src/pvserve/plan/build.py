@@ -10,6 +10,14 @@ from dataclasses import replace
 
 from pvserve.facts import Facts, Right, Unknown
 from pvserve.model import Listing, Manifest
+from pvserve.plan.afresh import (
+    FILES,
+    marked,
+    uncontested,
+    with_own_claim_written,
+    with_own_service_written,
+    without_own,
+)
 from pvserve.plan.claim import recorded_models
 from pvserve.plan.fetching import fetch_part
 from pvserve.plan.loading import load_part, source_part
@@ -39,11 +47,12 @@ def build(
     """What is to be done so that the cluster is as the spec says.
 
     `listing` is the model directory (None: the model lies on the claim), `content` its manifest where that is known
-    without reading every byte, `goals` what the command is for: "load", "serve", or both; `beside` what other models
-    of the run bring to the same claim; with `checksum` no digest of an earlier time is trusted. Nothing is raised:
-    what cannot be done is in `refusals`, what is left out in `not_done`.
+    without reading every byte, `goals` what the command is for: "load", "serve", or both, and "files" where the plan
+    is to be written whole; `beside` what other models of the run bring to the same claim; with `checksum` no digest of
+    an earlier time is trusted. Nothing is raised: what cannot be done is in `refusals`, what is left out in `not_done`.
     """
     part = _namespace(facts)
+    facts = without_own(spec, facts) if FILES in goals else facts
     path = spec.destination or ""
     if not part.refusals:
         source = _source(spec, facts, listing, content) if "load" in goals else None
@@ -53,6 +62,7 @@ def build(
         whole = _whole(spec, facts, source, goals, path)
         # First: what could not be read for want of a right is refused for reasons that only follow from it.
         part = part + _rights(spec, facts, goals, bool(whole.steps or whole.refusals)) + whole
+        part = uncontested(part) if FILES in goals else part
     return Plan(
         namespace=facts.namespace.name,
         service=spec.name if "serve" in goals else "",
@@ -81,6 +91,10 @@ def _whole(spec: ModelSpec, facts: Facts, source: Source | None, goals: Collecti
     keeping: Keeping = claim_part(spec, facts, source)
     if keeping.before.refusals:
         return keeping.before
+    if "serve" in goals:
+        keeping = marked(keeping, spec.name, facts.namespace.name)
+    if FILES in goals and source is not None:
+        keeping = with_own_claim_written(spec, facts, keeping)
     loading = _loading(spec, facts, source, path) if source is not None else Part()
     part = keeping.before + loading + keeping.after
     if "serve" not in goals:
@@ -92,7 +106,9 @@ def _whole(spec: ModelSpec, facts: Facts, source: Source | None, goals: Collecti
     uri = str(Place(spec.claim.name, path))
     live = facts.claim.object if isinstance(facts.claim.object, dict) else None
     size = source.bytes if source is not None else int(recorded_models(live).get(path, {}).get("bytes") or 0)
-    return part + serve_part(spec, facts, uri, loads=loads, size=size)
+    serving = serve_part(spec, facts, uri, loads=loads, size=size)
+    whole = FILES in goals and spec.in_place and not serving.refusals
+    return part + (with_own_service_written(facts, serving) if whole else serving)
 
 
 def _loading(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:

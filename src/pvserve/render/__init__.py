@@ -23,7 +23,7 @@ from pvserve.render.tekton import tekton
 
 FORMS: dict[str, Callable[[Plan, Options], dict[str, str]]] = {
     "yaml": lambda plan, _: manifests(plan),
-    "kustomize": lambda plan, _: kustomize(plan),
+    "kustomize": kustomize,
     "helm": lambda plan, _: helm(plan),
     "argocd": argocd,
     "job": lambda plan, _: job(plan),

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Options:
-    """`repository` is the Git repository that the files are put into, `directory` where in it ("" = its root)."""
+    """`repository` is the Git repository that the files are put into, `directory` where in it ("" = its root).
+
+    `environment` names a kustomize overlay; "" = by its namespace.
+    """
 
     repository: str = ""
     revision: str = "HEAD"
     directory: str = ""
+    environment: str = ""

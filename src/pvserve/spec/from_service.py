@@ -19,6 +19,7 @@ Object = Mapping[str, Any]
 _PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./-]*")
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", ".", "..", ".nan", ".inf"])
 _CREDENTIALS = re.compile(r"//[^/@]*@")
+_SCHEMA = "# yaml-language-server: $schema=./pvserve.schema.json"
 _WIDTH = 31  # where comments begin
 
 
@@ -72,7 +73,8 @@ def _head(service: Object, runtime: Object | None, predictor: Object, storage: _
     replicas = max(_replicas(predictor, "minReplicas"), _replicas(predictor, "maxReplicas"))
     if replicas > 1:
         facts.append(f"Up to {replicas} replicas: on several nodes they need a claim with accessMode ReadWriteMany.")
-    return [f"# {_one_line(fact)}" for fact in facts]
+    facts.append("Editors complete its keys once this was run here: pvserve schema > pvserve.schema.json")
+    return [_SCHEMA, *(f"# {_one_line(fact)}" for fact in facts)]
 
 
 def _to_be_converted(service: Object, storage: _Storage) -> list[_Line]:

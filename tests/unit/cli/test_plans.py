@@ -303,13 +303,13 @@ def test_render_writes_files_and_names_them(run: Run, kept: Kept, place: Path) -
     said = run("render", *G, "--to", "kustomize", "--dir", "out")
     names = said.out.splitlines()
     assert said.code == 0
-    assert "out/granite-pvc/base/claim.yaml" in names
+    assert "out/granite-pvc/overlays/llm/claim.yaml" in names
     assert all((place / name).is_file() for name in names)
 
 
 def test_render_for_machines_holds_the_files(run: Run, kept: Kept) -> None:
     (result,) = run("render", *G, "--to", "kustomize", "-o", "json").objects
-    assert "granite-pvc/base/kustomization.yaml" in result["files"]
+    assert "granite-pvc/overlays/llm/kustomization.yaml" in result["files"]
 
 
 def test_render_does_not_let_one_model_overwrite_another(

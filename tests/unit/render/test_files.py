@@ -11,7 +11,8 @@ import yaml
 from pvserve.errors import Refused, UsageError
 from pvserve.facts.objects import ObjectKey
 from pvserve.plan.steps import PatchObject, Plan
-from pvserve.render import FORMS
+from pvserve.render import FORMS, Options
+from pvserve.render import render as written
 
 from . import plans
 from .plans import render
@@ -123,15 +124,35 @@ def test_what_is_no_literal_secret_is_written(name: str, value: str) -> None:
     assert documents(plans.whole(steps=(plans.apply(plans.runtime(**{name: value})),)))
 
 
-def test_kustomize_has_a_base_without_namespace_and_an_overlay_with_it() -> None:
+def test_kustomize_has_a_common_base_and_an_overlay_with_what_is_of_the_environment() -> None:
     files = {name: yaml.safe_load(text) for name, text in render(plans.whole(), "kustomize").items()}
     base = files["granite-pvc/base/kustomization.yaml"]
-    assert base["resources"] == ["storageclass.yaml", "claim.yaml", "runtime.yaml", "service.yaml"]
+    assert base["resources"] == ["runtime.yaml", "service.yaml"]
     for name in base["resources"]:
         assert "namespace" not in files[f"granite-pvc/base/{name}"]["metadata"]
     overlay = files["granite-pvc/overlays/llm/kustomization.yaml"]
     assert overlay["namespace"] == "llm"
-    assert overlay["resources"] == ["../../base"]
+    assert overlay["resources"] == ["../../base", "storageclass.yaml", "claim.yaml"]
+    (patch,) = overlay["patches"]
+    assert yaml.safe_load(patch["patch"]) == [
+        {
+            "op": "add",
+            "path": "/spec/predictor/model/storageUri",
+            "value": "pvc://vllm-model-cache/granite-7b-lab",
+        }
+    ]
+
+
+def test_rendering_for_another_environment_changes_nothing_of_the_first() -> None:
+    claim, other = plans.claim(), "pvc://disk/v2"
+    claim["metadata"] |= {"name": "disk", "namespace": "llm"}
+    steps = (plans.apply(claim), plans.apply(plans.runtime()), plans.apply(plans.service(other)))
+    first = written(plans.whole(), "kustomize", Options(environment="staging"))
+    second = written(plans.whole(claim="disk", path="v2", steps=steps), "kustomize", Options(environment="prod"))
+    assert {name for name in first if name in second} == {
+        f"granite-pvc/base/{name}.yaml" for name in ("kustomization", "runtime", "service")
+    }
+    assert all(second[name] == text for name, text in first.items() if name in second)
 
 
 def test_kustomize_changes_no_label() -> None:
