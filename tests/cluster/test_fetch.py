@@ -124,6 +124,22 @@ def test_a_load_left_alone_is_looked_at_cancelled_and_resumed(shop: Cluster, tmp
     assert jobs(shop) == []
 
 
+def test_clean_records_what_a_job_left_alone_has_fetched_and_removes_it(shop: Cluster) -> None:
+    target = "pvc://cleaned/slow"
+    left = pvserve("load", SLOW[0], target, *SLOW[1:], "--detach", *where(shop))
+    assert left.code == 0, left.explained()
+    job = left.lines[-1]["job"]
+
+    def cleaned() -> str:
+        ran = pvserve("clean", "-n", shop.namespace, "-y")
+        assert ran.code == 0, ran.explained()
+        return next(str(found["manifest"]) for found in ran.lines[-1]["jobs"] if found["job"] == job)
+
+    assert until("that it has ended", cleaned, seconds=180, every=1) == digest_of(contents())
+    assert job not in jobs(shop)
+    assert pvserve("status", target, "-n", shop.namespace).code == 0
+
+
 def test_the_jobs_pod_is_deleted_and_another_goes_on(shop: Cluster) -> None:
     target = "pvc://deleted/slow"
     left = pvserve("load", SLOW[0], target, *SLOW[1:], "--detach", *where(shop))

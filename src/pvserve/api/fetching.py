@@ -6,15 +6,15 @@ Owns wiring only. Must not print, nor decide.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pvserve.apply.fetching import Fetched, follow, place_of, settle
+from pvserve.apply.fetching import ORDER, Fetched, follow, place_of, settle
 from pvserve.apply.job_state import LOG_LINES, job_log, look, place_jobs
 from pvserve.apply.lease import give_back_of_job
 from pvserve.cluster import Cluster
-from pvserve.errors import Refused
+from pvserve.errors import PvserveError, Refused
 from pvserve.events import Listener, StepState, Transfer, silent
-from pvserve.facts import Object, name
+from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.claim import recorded_models
 from pvserve.plan.fetching import place_label
 from pvserve.spec.place import Place
@@ -90,6 +90,45 @@ def cancel(place: Place, cluster: Cluster) -> str:
     return name(job)
 
 
+@dataclass(frozen=True)
+class Cleaned:
+    """A Job that fetched; `manifest` of what it brought, or the `error` it ended with; neither while it is at work."""
+
+    job: str
+    place: str
+    manifest: str = ""
+    error: str = ""
+
+    @property
+    def removed(self) -> bool:
+        """Whether it had ended, and is gone."""
+        return bool(self.manifest or self.error)
+
+
+def clean(cluster: Cluster) -> tuple[Cleaned, ...]:
+    """Settles every Job of the namespace that a command of pvserve made and that has ended. Those of files stay.
+
+    Raises what reading the Jobs raises, and Temporary where one could not be settled just now.
+    """
+    return tuple(_cleaned(cluster, job) for job in place_jobs(cluster, "") if ORDER in annotations_of(job))
+
+
+def _cleaned(cluster: Cluster, job: Object) -> Cleaned:
+    of = place_of(job)
+    which = Cleaned(name(job), str(Place(of["claim"], of["path"])))
+    state = look(cluster, name(job))
+    if not state.ended:
+        return which
+    if state.error is None:
+        return replace(which, manifest=settle(cluster, job, state).manifest_digest)
+    try:
+        settle(cluster, job, state)
+    except PvserveError as error:
+        if error is not state.error:
+            raise
+    return replace(which, error=state.error.message)
+
+
 def _job(place: Place, cluster: Cluster) -> Object | None:
     return next(iter(place_jobs(cluster, place_label(place.claim, place.path))), None)
 
@@ -122,4 +161,4 @@ def _no_job(place: Place) -> Refused:
     )
 
 
-__all__ = ["Fetched", "PlaceState", "cancel", "follow_place", "place_log", "place_state"]
+__all__ = ["Cleaned", "Fetched", "PlaceState", "cancel", "clean", "follow_place", "place_log", "place_state"]

@@ -37,6 +37,7 @@ COMMANDS = {
     "status": "Show a service, its pods and its claim; or a load that a Job does.",
     "logs": "Show what a Job says that fetches a model.",
     "cancel": "End a load that a Job does.",
+    "clean": "Record and remove the Jobs that have ended.",
     "ls": "List claims, the models on them, and who serves them.",
     "doctor": "Say what is wrong with a service, and what to do.",
     "render": "Write the plan as files for GitOps.",

@@ -6,6 +6,7 @@ Owns the layout: one line per object, its state in one word.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pvserve.diagnose import ObjectLine
 from pvserve.events import Transfer
@@ -32,6 +33,15 @@ def place_text(place: str, manifest: str, source: str, content: tuple[int, int])
     """What a place on a claim holds; `content` is bytes and files."""
     count, files = content
     return f"{clean(place)}: {clean(manifest)}, {files} files, {size(count)}, from {clean(source) or 'unknown'}\n"
+
+
+def cleaned_text(found: Sequence[Any]) -> str:
+    """What became of each Job that fetches (`api.fetching.Cleaned`)."""
+    out = []
+    for job in found:
+        what = f"recorded {job.manifest}, removed" if job.manifest else f"had failed, removed: {job.error}"
+        out.append(clean(f"Job {job.job} to {job.place}: {what if job.removed else 'is at work, stays'}"))
+    return "\n".join(out or ["no Job here fetches, or has fetched"]) + "\n"
 
 
 def fetch_text(place: str, job: str, source: str, waiting: str, transfer: Transfer | None) -> str:
