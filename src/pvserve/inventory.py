@@ -122,8 +122,9 @@ def _served(services: Iterable[Object]) -> dict[tuple[str, str], dict[str, list[
 
 
 def _word(service: Object) -> str:
-    """A runtime is told from a service by its kind."""
-    return f"ServingRuntime/{name(service)}" if service.get("kind") == "ServingRuntime" else name(service)
+    """A service of the usual kind by its name, all others with theirs."""
+    kind = service.get("kind")
+    return f"{kind}/{name(service)}" if kind in ("ServingRuntime", "LLMInferenceService") else name(service)
 
 
 def _policy(volume: Object) -> str:

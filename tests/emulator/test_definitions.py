@@ -63,9 +63,10 @@ def test_schemas_are_structural(kind: str) -> None:
 
 
 def test_unknown_fields_are_kept_only_in_the_status() -> None:
+    """But for LLMInferenceService, which is written by hand: its pod specs are taken as they come."""
     kept = [
         path
-        for kind in KINDS
+        for kind in KINDS.keys() - {"LLMInferenceService"}
         for path, node in nodes(schema_of(kind))
         if "x-kubernetes-preserve-unknown-fields" in node
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
-from pvserve.cluster.reading import SERVICE
+from pvserve.cluster.served import all_services, get_service
 from pvserve.diagnose import Finding, ObjectLine, findings, judge
 from pvserve.facts import name as name_of
 from pvserve.plan.edit_service import storage_of
@@ -22,7 +22,7 @@ def diagnose(name: str, cluster: Cluster) -> tuple[Finding, ...]:
 
 def services(cluster: Cluster) -> tuple[str, ...]:
     """The names of all services of the cluster's namespace."""
-    return tuple(sorted(name_of(item) for item in cluster.list(*SERVICE, cluster.namespace)))
+    return tuple(sorted(name_of(item) for item in all_services(cluster)))
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,6 @@ class ServiceState:
 
 def status(name: str, cluster: Cluster) -> ServiceState:
     """Whether a service is Ready, object by object. Raises NotFound if there is none."""
-    service = cluster.get(*SERVICE, name, cluster.namespace)
+    service = get_service(cluster, name)
     verdict = judge(read_evidence(cluster, cluster.namespace, name))
     return ServiceState(verdict.ready, storage_of(service).uri, verdict.lines)

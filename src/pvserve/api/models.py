@@ -12,7 +12,8 @@ from pvserve.api.gathering import GOALS, gather
 from pvserve.api.planned import Planned, admitted
 from pvserve.apply.run import Applied, run
 from pvserve.cluster import Cluster
-from pvserve.cluster.reading import RUNTIME, SERVICE
+from pvserve.cluster.reading import RUNTIME
+from pvserve.cluster.served import SERVICE, find_service
 from pvserve.events import Listener, silent
 from pvserve.facts import Unknown
 from pvserve.model import Listing
@@ -105,7 +106,7 @@ def verify(
 def rollback(name: str, cluster: Cluster) -> Planned:
     """The plan that takes service `name` back to what it was before pvserve."""
     record = cluster.find("v1", "ConfigMap", record_name(name), cluster.namespace)
-    service = cluster.find(*SERVICE, name, cluster.namespace)
+    service = find_service(cluster, name, cluster.namespace)
     return Planned(rollback_plan(name, cluster.namespace, service, record), None)
 
 

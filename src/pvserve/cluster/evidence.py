@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from pvserve.cluster.client import Cluster
+from pvserve.cluster.served import SERVICE, Found, find_llm, llm_selector
 from pvserve.diagnose import NOT_ASKED, ClaimEvidence, Evidence, PodEvidence
 from pvserve.diagnose.pods import Container, claim_names, containers, node, phase, ready, service_claims
 from pvserve.diagnose.rollout import current_pods
@@ -24,6 +25,7 @@ from pvserve.facts import Object, Unknown, name, namespace
 PARALLEL = 8  # requests at a time
 LOG_LINES = 100  # MLServer shuts down for 30 lines after it has said why
 MOST_LOGS = 6
+PARTS = (("apps/v1", "Deployment"), ("apps/v1", "ReplicaSet"), ("v1", "Pod"))
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 E = TypeVar("E", bound=PodEvidence)
 
@@ -33,23 +35,26 @@ def read_evidence(cluster: Cluster, namespace: str, service_name: str) -> Eviden
 
     Seven requests and one per claim while all is well. Raises Temporary when the cluster cannot be reached.
     """
-    selector = f"{SERVICE_LABEL}={service_name}"
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="evidence") as pool:
-        service = pool.submit(cluster.find, "serving.kserve.io/v1beta1", "InferenceService", service_name, namespace)
+        service = pool.submit(cluster.find, *SERVICE, service_name, namespace)
 
-        def of_service(api_version: str, kind: str) -> Future[Many]:
-            return pool.submit(cluster.find_all, api_version, kind, namespace, label_selector=selector)
+        def of_service(selector: str) -> list[Future[Many]]:
+            return [pool.submit(cluster.find_all, *kind, namespace, label_selector=selector) for kind in PARTS]
 
-        parts = [of_service("apps/v1", "Deployment"), of_service("apps/v1", "ReplicaSet"), of_service("v1", "Pod")]
+        parts = of_service(f"{SERVICE_LABEL}={service_name}")
         events = pool.submit(cluster.find_all, "v1", "Event", namespace)
         policies = pool.submit(cluster.find_all, "networking.k8s.io/v1", "NetworkPolicy", namespace)
         now = pool.submit(_now, cluster)
+        found: Found = service.result()
+        if found is None:
+            found = find_llm(cluster, service_name, namespace)
+            parts = of_service(llm_selector(service_name)) if isinstance(found, dict) else parts
         deployments, replica_sets, pods = (part.result() for part in parts)
         evidence = Evidence(
             name=service_name,
             namespace=namespace,
             now=now.result(),
-            service=service.result(),
+            service=found,
             deployments=deployments,
             replica_sets=replica_sets,
             pods=pods,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from pvserve.cluster.client import Cluster
 from pvserve.cluster.kserve import read_kserve
+from pvserve.cluster.served import allowed
 from pvserve.cluster.volumes import CLAIM, PARALLEL, VOLUME, users_in
 from pvserve.facts import LeftoverFacts, NamespaceFacts, Right, annotations_of, namespace
 from pvserve.plan.claim import MODELS
@@ -25,7 +26,7 @@ def read_leftovers(cluster: Cluster, rights: tuple[Right, ...]) -> LeftoverFacts
     """
     where = cluster.namespace
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="read") as pool:
-        asked = {right: pool.submit(cluster.can, right) for right in rights}
+        asked = {right: pool.submit(allowed, cluster, right) for right in rights}
         found = pool.submit(cluster.find, "v1", "Namespace", where)
         claims = pool.submit(cluster.list, *CLAIM, where)
         users = pool.submit(users_in, cluster, where)

@@ -14,6 +14,7 @@ from pvserve.cluster.failures import NotFound, as_unknown
 from pvserve.cluster.kserve import knative_claims, read_kserve
 from pvserve.cluster.kubelet import free_by_claim, summary
 from pvserve.cluster.pods import alive, holders
+from pvserve.cluster.served import SERVICE, allowed, find_llm, workload_selector
 from pvserve.errors import NotAllowed
 from pvserve.facts import (
     ClaimFacts,
@@ -28,12 +29,12 @@ from pvserve.facts import (
     name,
     namespace,
 )
+from pvserve.plan.llm_service import is_llm
 from pvserve.plan.template import API as TEMPLATE
 from pvserve.plan.template import KIND as TEMPLATE_KIND
 from pvserve.plan.template import runtime_of, template_of
 
 PARALLEL = 8  # requests at a time
-SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 RUNTIME = ("serving.kserve.io/v1alpha1", "ServingRuntime")
 CLUSTER_RUNTIME = ("serving.kserve.io/v1alpha1", "ClusterServingRuntime")
 CLAIM = ("v1", "PersistentVolumeClaim")
@@ -65,7 +66,13 @@ def read_facts(cluster: Cluster, query: FactsQuery, pool: Executor | None = None
 def _read(cluster: Cluster, query: FactsQuery, pool: Executor) -> Facts:
     """First what can be asked at once, then what depends on it; only this thread waits, none of the pool's."""
     first = _First(cluster, query, pool)
-    origin, service, claim = first.origin.result(), first.service.result(), first.claim.result()
+    origin, service, claim = (
+        _origin(cluster, query, first.origin.result()),
+        first.service.result(),
+        first.claim.result(),
+    )
+    if _is_llm(origin):
+        service = find_llm(cluster, query.service, query.namespace) if query.service else None
     classes = first.classes.result()
     start = origin if query.origin else service
     origin_runtime = pool.submit(_origin_runtime, cluster, query, origin)
@@ -96,6 +103,19 @@ def _read(cluster: Cluster, query: FactsQuery, pool: Executor) -> Facts:
     )
 
 
+def _origin(cluster: Cluster, query: FactsQuery, found: Found) -> Found:
+    """The service to start from: an LLMInferenceService where no InferenceService has its name."""
+    if found is not None or not query.origin:
+        return found
+    where, wanted = query.origin
+    return find_llm(cluster, wanted, where)
+
+
+def _is_llm(found: Found) -> bool:
+    """Whether it was read, and is an LLMInferenceService."""
+    return isinstance(found, dict) and is_llm(found)
+
+
 class _First:
     """What can be asked at once; the rest depends on the answers."""
 
@@ -113,7 +133,7 @@ class _First:
         self.runtime = find(RUNTIME, query.runtime, query.namespace)
         self.kserve = pool.submit(read_kserve, cluster, query.kserve_namespaces)
         self.version = pool.submit(_readable, cluster.version)
-        self.rights = {right: pool.submit(cluster.can, right) for right in query.rights}
+        self.rights = {right: pool.submit(allowed, cluster, right) for right in query.rights}
 
 
 def _find(cluster: Cluster, kind: tuple[str, str], wanted: str, where: str) -> Found:
@@ -193,6 +213,8 @@ def _origin_runtime(cluster: Cluster, query: FactsQuery, origin: Found) -> tuple
     if query.origin:
         if origin is None or isinstance(origin, Unknown):
             return origin, None
+        if is_llm(origin):
+            return None, None
         predictor = origin["spec"].get("predictor") or {}
         where, wanted = namespace(origin), str((predictor.get("model") or {}).get("runtime") or "")
     found = _find(cluster, RUNTIME, wanted, where) or _find(cluster, CLUSTER_RUNTIME, wanted, "")
@@ -215,7 +237,7 @@ def _template(cluster: Cluster, query: FactsQuery, wanted: str) -> Object | None
 def _runtime_pods(cluster: Cluster, origin: Found) -> tuple[Object, ...] | Unknown:
     if origin is None or isinstance(origin, Unknown):
         return origin or ()
-    selector = f"serving.kserve.io/inferenceservice={name(origin)},component=predictor"
+    selector = workload_selector(origin) + ("" if is_llm(origin) else ",component=predictor")
     pods = cluster.find_all("v1", "Pod", namespace(origin), label_selector=selector)
     return pods if isinstance(pods, Unknown) else alive(pods)
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pvserve.cluster.client import Cluster
 from pvserve.cluster.kserve import read_kserve
 from pvserve.cluster.kubelet import free_by_claim, summary
+from pvserve.cluster.served import LLM_SERVICE, SERVICE, allowed
 from pvserve.facts import (
     InventoryFacts,
     NamespaceFacts,
@@ -28,8 +29,8 @@ CLAIM = ("v1", "PersistentVolumeClaim")
 VOLUME = ("v1", "PersistentVolume")
 # Every kind that can say in one of its fields that its model lies on a claim.
 SERVICES = (
-    ("serving.kserve.io/v1beta1", "InferenceService"),
-    ("serving.kserve.io/v1alpha1", "LLMInferenceService"),
+    SERVICE,
+    LLM_SERVICE,
     ("serving.kserve.io/v1alpha1", "ServingRuntime"),
 )
 Found = Object | Unknown | None
@@ -41,7 +42,7 @@ def read_volume_facts(cluster: Cluster, query: VolumeQuery) -> VolumeFacts:
     Raises Temporary when the cluster cannot be reached, NotAllowed("NotLoggedIn") when it does not know us.
     """
     with ThreadPoolExecutor(PARALLEL, thread_name_prefix="read") as pool:
-        rights = {right: pool.submit(cluster.can, right) for right in query.rights}
+        rights = {right: pool.submit(allowed, cluster, right) for right in query.rights}
         namespace = pool.submit(cluster.find, "v1", "Namespace", query.namespace)
         pods = pool.submit(cluster.find_all, "v1", "Pod", query.namespace)
         services = pool.submit(services_in, cluster, query.namespace)

@@ -14,6 +14,7 @@ from pvserve.diagnose.lateness import deadline_causes, policy_causes, unread_cau
 from pvserve.diagnose.lines import pod_lines, service_lines
 from pvserve.diagnose.meanings import cause, rank
 from pvserve.diagnose.mounting import mounting_causes
+from pvserve.diagnose.naming import in_its_words, lines_in_its_words
 from pvserve.diagnose.occurrences import conditions
 from pvserve.diagnose.rollout import current_pods, is_fresh, is_ready
 from pvserve.diagnose.scheduling import scheduling_causes
@@ -28,7 +29,7 @@ def judge(evidence: Evidence) -> Verdict:
     Not hopeless while what is seen may be of an earlier spec: a broken service that was just mended is waited for.
     """
     causes = _causes(evidence)
-    lines = service_lines(evidence, causes)
+    lines = lines_in_its_words(service_lines(evidence, causes), evidence)
     if is_ready(evidence):
         return Verdict(True, None, lines)
     gone = evidence.service is None
@@ -48,7 +49,8 @@ def findings(evidence: Evidence) -> tuple[Finding, ...]:
     causes = _causes(evidence)
     found = [item.finding for item in causes]
     if is_ready(evidence):
-        healthy = _of_now(cause("Healthy", *_checks(evidence), service=evidence.name).finding, evidence.now)
+        checked = in_its_words(cause("Healthy", *_checks(evidence), service=evidence.name), evidence)
+        healthy = _of_now(checked.finding, evidence.now)
         # What failed and is mended by now is history to a service that serves.
         return (*(replace(item, severity="warn") if item.severity == "fail" else item for item in found), healthy)
     if not any(item.severity == "fail" for item in found) and isinstance(evidence.service, dict):
@@ -71,7 +73,8 @@ def _causes(evidence: Evidence) -> tuple[Cause, ...]:
         *deadline_causes(evidence, pods),
         *policy_causes(evidence, pods),
     )
-    return _dated(_ordered((*found, *_pod_causes(evidence, pods))), evidence.now)
+    causes = _dated(_ordered((*found, *_pod_causes(evidence, pods))), evidence.now)
+    return tuple(in_its_words(item, evidence) for item in causes)
 
 
 def _pod_causes(evidence: PodEvidence, pods: tuple[Object, ...]) -> tuple[Cause, ...]:
@@ -121,7 +124,8 @@ def _unexplained(evidence: Evidence, service: Object) -> Finding:
         for kind, item in conditions(service).items()
         if item.get("status") != "True" and item.get("severity") != "Info"
     )
-    return cause("NotReady", *told, service=evidence.name, namespace=evidence.namespace).finding
+    found = cause("NotReady", *told, service=evidence.name, namespace=evidence.namespace)
+    return in_its_words(found, evidence).finding
 
 
 def _checks(evidence: Evidence) -> tuple[Seen, ...]:

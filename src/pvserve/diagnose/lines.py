@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pvserve.diagnose import pods as looking
+from pvserve.diagnose.naming import kind_of
 from pvserve.diagnose.occurrences import conditions, events_of, text, warnings
 from pvserve.diagnose.rollout import is_ready, rolled_out
 from pvserve.diagnose.values import Cause, Evidence, Found, Many, ObjectLine, PodEvidence, State
@@ -54,7 +55,7 @@ def _last(evidence: Evidence, service: Object, state: State) -> str:
     """Its last event where its conditions say nothing."""
     if state == "ok":
         return "Ready"
-    told = warnings(events_of(evidence, "InferenceService", service))
+    told = warnings(events_of(evidence, kind_of(evidence), service))
     return f"{told[-1].get('reason')}: {text(told[-1])}" if told else "not Ready yet"
 
 

@@ -95,7 +95,9 @@ def service_claims(service: Object) -> tuple[str, ...]:
     """The claims that a service names by pvc://, whether it has pods or not."""
     predictor = service["spec"].get("predictor") or {}
     model = predictor.get("model") or {}
-    uris = [model.get("storageUri"), *(item.get("uri") for item in predictor.get("storageUris") or ())]
+    own = service["spec"].get("model") or {}  # of an LLMInferenceService
+    listed = (*((own.get("lora") or {}).get("adapters") or ()), *(predictor.get("storageUris") or ()))
+    uris = [model.get("storageUri"), own.get("uri"), *(item.get("uri") for item in listed)]
     for container in predictor.get("containers") or ():
         uris += [item.get("value") for item in container.get("env") or () if item.get("name") == "STORAGE_URI"]
     places = (str(uri).removeprefix(SCHEME) for uri in uris if str(uri).startswith(SCHEME))

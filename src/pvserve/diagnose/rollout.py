@@ -15,6 +15,8 @@ from typing import Any
 from pvserve.diagnose.occurrences import conditions, seconds_between
 from pvserve.diagnose.values import Evidence
 from pvserve.facts import Object, annotations_of, known, labels, name
+from pvserve.plan.llm_service import is_llm, llm_uri
+from pvserve.spec.place import SCHEME
 
 SETTLE_SECONDS = 3.0  # KServe reconciles a change within milliseconds when idle; a busy one needs a moment
 SOURCE = "internal.serving.kserve.io/storage-initializer-sourceuri"
@@ -68,10 +70,30 @@ def _touched(obj: Object) -> str:
 
 def _other_source(evidence: Evidence, service: Object) -> bool:
     """Whether a Deployment still has another source than the service names; one that says nothing may be right."""
+    if is_llm(service):
+        return _other_claim(evidence, llm_uri(service))
     model = (service["spec"].get("predictor") or {}).get("model") or {}
     wanted = str(model.get("storageUri") or "")
     has = [annotations_of(item).get(SOURCE, "") for item in known(evidence.deployments, ()) if _predictor(item)]
     return bool(wanted) and any(has) and wanted not in has
+
+
+def _other_claim(evidence: Evidence, uri: str) -> bool:
+    """Whether no Deployment of an LLMInferenceService mounts the place that it names; other sources leave no trace."""
+    if not uri.startswith(SCHEME):
+        return False
+    claim, _, path = uri.removeprefix(SCHEME).partition("/")
+    made = [item["spec"]["template"]["spec"] for item in known(evidence.deployments, ())]
+    return bool(made) and not any(_mounts(spec, claim, path) for spec in made)
+
+
+def _mounts(spec: Object, claim: str, path: str) -> bool:
+    sources = {item["name"]: item.get("persistentVolumeClaim") or {} for item in spec.get("volumes") or ()}
+    mounts = [mount for item in spec["containers"] for mount in item.get("volumeMounts") or ()]
+    return any(
+        sources.get(mount["name"], {}).get("claimName") == claim and (mount.get("subPath") or "") == path
+        for mount in mounts
+    )
 
 
 def _predictor(deployment: Object) -> bool:

@@ -48,6 +48,7 @@ def service_causes(evidence: Evidence) -> Iterator[Cause]:
         yield cause("ServiceStopped", Seen(subject, f"annotation {STOP} is true"), hopeless=True, **words)
         return
     yield from _invalid(evidence, service, words)
+    yield from _not_combined(evidence, service, words)
     yield from _no_status(evidence, service, words)
 
 
@@ -65,6 +66,19 @@ def _invalid(evidence: Evidence, service: Object, words: Words) -> Iterator[Caus
     elif told and conditions(service).get("Ready", {}).get("status") != "True":
         code = next((code for pattern, code in TOLD if pattern.search(text(told[-1]))), "ServiceError")
         yield cause(code, seen(told[-1]), hopeless=code != "ServiceError", **words)
+
+
+def _not_combined(evidence: Evidence, service: Object, words: Words) -> Iterator[Cause]:
+    """Of an LLMInferenceService: before its presets are found and merged, KServe makes nothing of it.
+
+    Source: kserve pkg/apis/serving/v1alpha2/llm_inference_service_lifecycle.go, PresetsCombined
+    """
+    told = conditions(service).get("PresetsCombined", {})
+    if told.get("status") == "False":
+        said = f"PresetsCombined is False: {told.get('reason')}: {told.get('message')}"
+        at = str(told.get("lastTransitionTime") or "")
+        seen_at = Seen(f"InferenceService {evidence.name}", said, at)
+        yield cause("ServiceRefused", seen_at, hopeless=at >= spec_written(service), **words)
 
 
 def current_errors(evidence: Evidence, service: Object) -> tuple[Object, ...]:

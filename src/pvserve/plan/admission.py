@@ -15,6 +15,7 @@ from pvserve.facts.objects import ObjectKey
 from pvserve.plan.copies import content
 from pvserve.plan.diff import changes, merged
 from pvserve.plan.edit_service import KIND, STORAGE_FIELDS
+from pvserve.plan.llm_service import LLM_KIND, URI
 from pvserve.plan.steps import ApplyObject, Change, PatchObject, Plan, Refusal
 from pvserve.plan.trap_table import stop
 
@@ -33,7 +34,7 @@ def with_admission(plan: Plan, stored: Mapping[str, Object | Refusal]) -> Plan:
         altered = changes(_expected(step, live), content(answer))
         if altered:
             seen[step.id] = altered
-        if isinstance(step, ApplyObject) and step.object["kind"] == KIND:
+        if isinstance(step, ApplyObject) and step.object["kind"] in (KIND, LLM_KIND):
             refusals += _undone(altered)
     return replace(plan, admission=seen, refusals=plan.refusals + tuple(refusals))
 
@@ -46,7 +47,9 @@ def _expected(step: ApplyObject | PatchObject, live: Mapping[ObjectKey, Object])
 
 def _undone(altered: tuple[Change, ...]) -> list[Refusal]:
     """Storage that admission brings back or takes away would leave a service without its claim."""
-    storage = [change for change in altered if change.path and change.path[-1] in STORAGE_FIELDS]
+    storage = [
+        change for change in altered if change.path and (change.path[-1] in STORAGE_FIELDS or change.path == URI)
+    ]
     if not storage:
         return []
     fields = ", ".join(".".join(map(str, change.path)) for change in storage)

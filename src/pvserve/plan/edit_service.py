@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.copies import copy_of
+from pvserve.plan.llm_service import URI, is_llm, llm_uri, most_replicas, pod_spec_of, set_uri, uri_patch
 
 API, KIND = "serving.kserve.io/v1beta1", "InferenceService"
 CONNECTION, CONNECTION_PATH = "opendatahub.io/connections", "opendatahub.io/connection-path"
@@ -26,7 +27,7 @@ _NO_FRAMEWORK = frozenset(
 GENERATIVE = ("vllm", "gguf", "caikit", "tgis")  # formats of language models
 _ENVIRONMENT = "STORAGE_URI"
 
-Form = Literal["model", "framework", "environment", "none"]
+Form = Literal["model", "framework", "environment", "llm", "none"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Storage:
 
 def storage_of(service: Object) -> Storage:
     """Where the service's model is today."""
+    if is_llm(service):
+        return Storage("llm", URI[1:-1], llm_uri(service))
     predictor = service["spec"].get("predictor") or {}
     path, holder = _holder(predictor)
     uris = [*(holder.get("storageUris") or ()), *(predictor.get("storageUris") or ())]
@@ -78,6 +81,9 @@ def new_service(origin: Object, service: str, namespace: str, runtime: str, uri:
     _without_connection(made, origin)
     made["metadata"].setdefault("labels", {})[MANAGED_BY] = "pvserve"
     storage = storage_of(origin)
+    if storage.form == "llm":
+        set_uri(made, uri)
+        return made
     predictor = made["spec"]["predictor"]
     predictor.pop("storageUris", None)
     if storage.form == "environment":
@@ -112,6 +118,8 @@ def fresh_service(service: str, namespace: str, model_format: str, runtime: str,
 def storage_patch(service: Object, uri: str) -> dict[str, Any]:
     """The merge patch that makes the service take its model from `uri`, and nothing else."""
     storage = storage_of(service)
+    if storage.form == "llm":
+        return uri_patch(service, uri)
     predictor: dict[str, Any] = {}
     if service["spec"]["predictor"].get("storageUris"):
         predictor["storageUris"] = None
@@ -128,6 +136,8 @@ def storage_patch(service: Object, uri: str) -> dict[str, Any]:
 def uri_path(service: Object) -> tuple[str, ...]:
     """The path of the field that `storage_patch` sets, () where it is an environment variable."""
     storage = storage_of(service)
+    if storage.form == "llm":
+        return URI
     return () if storage.form == "environment" else ("spec", "predictor", (storage.path or ("model",))[0], "storageUri")
 
 
@@ -138,7 +148,7 @@ def _without_connection(made: dict[str, Any], origin: Object) -> None:
     made["metadata"].pop("annotations", None)
     if kept:
         made["metadata"]["annotations"] = kept
-    predictor = made["spec"]["predictor"]
+    predictor = made["spec"].get("template") or {} if is_llm(made) else made["spec"]["predictor"]
     if secret and predictor.get("serviceAccountName") == f"{secret}-sa":  # injected with the connection, goes with it
         del predictor["serviceAccountName"]
     pulls = [item for item in predictor.get("imagePullSecrets") or () if item.get("name") != secret]
@@ -164,7 +174,8 @@ def runtime_name(service: Object) -> str:
 
 def placement_of(service: Object | None, runtime: Object | None) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Node selector and tolerations of the pods that will serve: those of the runtime, and the service's over them."""
-    predictor: Any = (service or {}).get("spec", {}).get("predictor") or {}
+    spec_of: Any = (service or {}).get("spec", {})
+    predictor: Any = pod_spec_of(service) if service is not None and is_llm(service) else spec_of.get("predictor") or {}
     spec: Any = (runtime or {}).get("spec") or {}
     selector = {**(spec.get("nodeSelector") or {}), **(predictor.get("nodeSelector") or {})}
     tolerations = [*(spec.get("tolerations") or ()), *(predictor.get("tolerations") or ())]
@@ -173,6 +184,8 @@ def placement_of(service: Object | None, runtime: Object | None) -> tuple[dict[s
 
 def replicas_of(service: Object) -> int:
     """The most replicas that the service may have; 0 of maxReplicas means no limit and counts as two."""
+    if is_llm(service):
+        return most_replicas(service)
     predictor = service["spec"].get("predictor") or {}
     least, most = predictor.get("minReplicas"), predictor.get("maxReplicas")
     if most == 0:

@@ -14,13 +14,12 @@ from typing import Any
 
 from pvserve.facts import Facts, Object, Unknown, annotations_of, name, namespace, ref
 from pvserve.facts.objects import ObjectKey
+from pvserve.facts.objects import key as key_of
 from pvserve.plan.copies import content
 from pvserve.plan.diff import at, changes, merged
 from pvserve.plan.edit_service import (
-    API,
     CONNECTION,
     CONNECTION_PATH,
-    KIND,
     MANAGED_BY,
     STOP,
     STORAGE_FIELDS,
@@ -28,6 +27,7 @@ from pvserve.plan.edit_service import (
     storage_patch,
     uri_path,
 )
+from pvserve.plan.llm_service import is_llm, state_of
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import rights_of
 from pvserve.plan.steps import ApplyObject, PatchObject, Plan, WaitReady
@@ -54,7 +54,7 @@ def in_place_part(spec: ModelSpec, facts: Facts, uri: str) -> Part:
         return refused("NoSuchService", message, f"kubectl get inferenceservices -n {where}")
     if storage_of(service).several:
         return refused("SeveralModels", f"{ref(service)} takes its model from several places (storageUris)")
-    key = ObjectKey(API, KIND, namespace(service), name(service))
+    key = key_of(service)
     steps = _switch(service, facts, key, uri)
     if not steps:
         return Part(unchanged=(str(key),)) + assume(service, key, whole=True)
@@ -67,7 +67,8 @@ def in_place_part(spec: ModelSpec, facts: Facts, uri: str) -> Part:
 
 def record_step(service: Object, facts: Facts) -> ApplyObject:
     """Writes down what rollback goes back to, before the change."""
-    owner = {"apiVersion": API, "kind": KIND, "name": name(service), "uid": service["metadata"]["uid"]}
+    kind = {"apiVersion": service["apiVersion"], "kind": service["kind"]}
+    owner = {**kind, "name": name(service), "uid": service["metadata"]["uid"]}
     record = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -87,19 +88,19 @@ def record_step(service: Object, facts: Facts) -> ApplyObject:
 
 def _state(service: Object) -> dict[str, Any]:
     """All that an in-place change may alter, as it is."""
-    predictor: Mapping[str, Any] = service["spec"]["predictor"]
+    words = (CONNECTION, CONNECTION_PATH, STOP)
+    said = {"annotations": {word: annotations_of(service).get(word) for word in words}}
     storage = storage_of(service)
+    if storage.form == "llm":
+        return {"metadata": said, "spec": state_of(service)}
+    predictor: Mapping[str, Any] = service["spec"]["predictor"]
     kept: dict[str, Any] = {field: predictor.get(field) for field in _POD_FIELDS}
     if storage.form == "environment":
         kept["containers"] = predictor["containers"]
     else:
         path = (storage.path or ("model",))[0]
         kept[path] = {field: (predictor.get(path) or {}).get(field) for field in STORAGE_FIELDS}
-    words = (CONNECTION, CONNECTION_PATH, STOP)
-    return {
-        "metadata": {"annotations": {word: annotations_of(service).get(word) for word in words}},
-        "spec": {"predictor": kept},
-    }
+    return {"metadata": said, "spec": {"predictor": kept}}
 
 
 def _switch(service: Object, facts: Facts, key: ObjectKey, uri: str) -> tuple[PatchObject, ...]:
@@ -166,7 +167,7 @@ def _rollback(service_name: str, where: str, service: Object | Unknown | None, r
         return refused("NoSuchService", message, f"kubectl get inferenceservices -n {where}")
     if record is None or BEFORE not in annotations_of(service):
         return _nothing(service)
-    key = ObjectKey(API, KIND, where, service_name)
+    key = key_of(service)
     try:
         body = json.loads(record["data"][KEY])
         body["metadata"]["annotations"][BEFORE] = None
@@ -200,6 +201,7 @@ def _nothing(service: Object) -> Part:
         return refused(
             "NothingToRollBack",
             f"{ref(service)} was made by pvserve beside the service it started from, which is as it was",
-            f"kubectl delete inferenceservice,servingruntime {name(service)} -n {where}",
+            f"kubectl delete {'llminferenceservice' if is_llm(service) else 'inferenceservice,servingruntime'} "
+            f"{name(service)} -n {where}",
         )
     return refused("NothingToRollBack", f"{ref(service)} was not changed by pvserve")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pvserve.facts import Right
 
-KSERVE = "serving.kserve.io"
+KSERVE, LLM = "serving.kserve.io", "llminferenceservices"
 Use = Literal[
     "load",
     "fetch",
@@ -80,6 +80,8 @@ NEEDS: tuple[Need, ...] = (
     Need("fetch", "", "pods/log", ("get",), "its progress", "only the state of its pod is shown"),
     Need("serve", KSERVE, "inferenceservices", ("get", "create", "patch"), "the service"),
     Need("serve", KSERVE, "servingruntimes", ("get", "create", "patch"), "the runtime, copied beside the service"),
+    Need("serve", KSERVE, LLM, ("get", "create", "patch"), "a service of the other kind, where --from names one",
+         "LLMInferenceServices are not served"),
     Need("serve", "", "pods", ("get", "list"), "states while waiting"),
     Need("serve", "apps", "deployments", ("list",), "states while waiting", "only pods and the service are shown"),
     Need("serve", "", "events", ("list",), "the cause of a failure", "a failure is shown without its cause"),
@@ -89,6 +91,8 @@ NEEDS: tuple[Need, ...] = (
          "the worst is assumed of the connection's webhook"),
     Need("look", KSERVE, "inferenceservices", ("get", "list"), "the services"),
     Need("look", KSERVE, "servingruntimes", ("list",), "runtimes that name a claim"),
+    Need("look", KSERVE, LLM, ("get", "list"), "the services of the other kind, where the cluster has it",
+         "`ls` shows services as unknown, `doctor` of all looks at InferenceServices alone"),
     Need("look", "", "pods", ("list",), "their pods"),
     Need("look", "", "persistentvolumeclaims", ("get", "list"), "their claims"),
     Need("look", "apps", "deployments", ("list",), "their rollouts", _UNKNOWN),
@@ -126,6 +130,7 @@ NEEDS: tuple[Need, ...] = (
     Need("release", "", "pods", ("list",), "who uses it"),
     Need("release", KSERVE, "inferenceservices", ("list",), "who uses it"),
     Need("release", KSERVE, "servingruntimes", ("list",), "who uses it"),
+    Need("release", KSERVE, LLM, ("list",), "who uses it; where the cluster has the kind"),
     Need("release", "", "persistentvolumes", ("get",), "that its data is kept", cluster_wide=True),
     Need("release", "", "persistentvolumes", ("patch",), "notes on the volume which models it holds",
          "`pvserve ls` does not show what the Released volume holds", True),
@@ -136,6 +141,7 @@ NEEDS: tuple[Need, ...] = (
     Need("rm", "", "persistentvolumeclaims", ("get", "patch"), "the claim and the record on it"),
     Need("rm", KSERVE, "inferenceservices", ("list",), "who uses the model"),
     Need("rm", KSERVE, "servingruntimes", ("list",), "who uses the model"),
+    Need("rm", KSERVE, LLM, ("list",), "who uses the model; where the cluster has the kind"),
     Need("rm", "", "pods", ("get", "list", "create", "delete"), "who uses the model, and the pod that removes it"),
     Need("rm", "", "pods/exec", _EXEC, "removes it in that pod"),
     Need("rm", "coordination.k8s.io", "leases", ("get", "create", "patch"), "one writer per place on a claim"),
@@ -149,11 +155,13 @@ NEEDS: tuple[Need, ...] = (
     Need("unshare", "", "pods", ("list",), "who uses it"),
     Need("unshare", KSERVE, "inferenceservices", ("list",), "who uses it"),
     Need("unshare", KSERVE, "servingruntimes", ("list",), "who uses it"),
+    Need("unshare", KSERVE, LLM, ("list",), "who uses it; where the cluster has the kind"),
     Need("unshare", "", "persistentvolumes", ("get", "list", "patch", "delete"),
          "its volume, and the count on the one that is shared", cluster_wide=True),
     Need("gc", "", "persistentvolumeclaims", ("get", "list"), "the claims"),
     Need("gc", KSERVE, "inferenceservices", ("list",), "who uses a model"),
     Need("gc", KSERVE, "servingruntimes", ("list",), "who uses a model"),
+    Need("gc", KSERVE, LLM, ("list",), "who uses a model; where the cluster has the kind"),
     Need("gc", "", "pods", ("get", "list", "create", "delete"), "pods that are left, and those that look into claims"),
     Need("gc", "", "pods/exec", _EXEC, "looks into claims"),
     Need("gc", "coordination.k8s.io", "leases", ("get", "list", "create", "patch", "delete"), "who writes, and Leases"),

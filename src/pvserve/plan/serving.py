@@ -16,6 +16,7 @@ from pvserve.plan.copies import content
 from pvserve.plan.diff import changes, merged, missing
 from pvserve.plan.edit_service import MANAGED_BY, made_by_pvserve, new_service, runtime_name, storage_of
 from pvserve.plan.in_place import BEFORE, in_place_part, record_name, record_step
+from pvserve.plan.llm_service import foreign_presets, is_llm
 from pvserve.plan.looking import look_part
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import may_record, rights_of
@@ -97,13 +98,22 @@ def _wanted(spec: ModelSpec, facts: Facts, uri: str) -> tuple[dict[str, Any], Ob
             f"{ref(origin)} takes its model from several places (storageUris), and pvserve puts one model at one place",
             "load each with pvserve load, then write the service by hand",
         )
-    runtime, part = _runtime(spec, facts, runtime_name(origin), origin)
+    if is_llm(origin):
+        runtime, part = "", _presets(origin, facts.namespace.name)
+    else:
+        runtime, part = _runtime(spec, facts, runtime_name(origin), origin)
     if part.refusals:
         return part
     made = new_service(origin, spec.name, facts.namespace.name, runtime, uri)
     stopped = (origin["metadata"].get("annotations") or {}).get(edit_service.STOP) == "true"
     notes = (f"{ref(origin)} is stopped; {spec.name} will run",) if stopped else ()
     return made, origin, part + Part(notes=notes)
+
+
+def _presets(origin: Object, here: str) -> Part:
+    """An LLMInferenceService has no runtime: presets of KServe's and its own template say what serves it."""
+    words = foreign_presets(origin, here)
+    return Part(notes=(words,) if words else ())
 
 
 def _own(facts: Facts) -> Object | Unknown | None:
@@ -173,8 +183,7 @@ def _service(spec: ModelSpec, facts: Facts, service: dict[str, Any], origin: Obj
     first = _recorded(facts, service)
     part = first + _apply("service", service, origin, facts.service, rights_of("serve", facts.namespace.name))
     if origin is not None and spec.origin:
-        key = ObjectKey(edit_service.API, edit_service.KIND, namespace(origin), name(origin))
-        part = part + assume(origin, key, whole=True)
+        part = part + assume(origin, key_of(origin), whole=True)
     return part
 
 

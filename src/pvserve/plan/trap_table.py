@@ -95,8 +95,7 @@ TRAPS: tuple[Trap, ...] = (
     Trap(
         "WorkersOnOneNode",
         "a head and workers on a claim of one node",
-        "{service} is served by a head and workers on several nodes (workerSpec; {sizes}), each mounts the model, and "
-        "one node at a time can mount claim {claim}",
+        "{service} is served by {parts}, each mounts the model, and one node at a time can mount claim {claim}",
         (
             "choose a class that is ReadWriteMany: --storage-class CLASS with another --claim",
             "or make a copy of a loaded claim that many nodes can read: pvserve clone {claim} NEW --access-mode ROX",
@@ -109,7 +108,7 @@ TRAPS: tuple[Trap, ...] = (
         "several replicas on a claim of one node",
         "up to {most} replicas share claim {claim}, which one node at a time can mount, so that replicas on other "
         "nodes stay Pending",
-        ("use a ReadWriteMany class, or set maxReplicas: 1",),
+        ("use a ReadWriteMany class, or set {field}: 1",),
         "recording pvc-two-replicas",
     ),
     Trap(

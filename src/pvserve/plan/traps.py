@@ -13,6 +13,7 @@ from pvserve.facts import Facts, Object, annotations_of, name, ref
 from pvserve.facts.objects import DEPLOYMENT_MODE
 from pvserve.plan.edit_runtime import formats_of
 from pvserve.plan.edit_service import replicas_of, storage_of
+from pvserve.plan.llm_service import is_llm, llm_notes, several_nodes
 from pvserve.plan.part import Part
 from pvserve.plan.trap_table import note, stop
 from pvserve.plan.volume import modes_to_be
@@ -38,6 +39,8 @@ def trap_part(spec: ModelSpec, facts: Facts, service: Object, size: int) -> Part
 
     `size` of its model in bytes, 0 where it is not known.
     """
+    if is_llm(service):
+        return _of_llm(spec, facts, service)
     runtime = facts.origin_runtime if isinstance(facts.origin_runtime, dict) else None
     notes = (
         *_several_sources(service),
@@ -49,6 +52,19 @@ def trap_part(spec: ModelSpec, facts: Facts, service: Object, size: int) -> Part
     )
     alone = _canary(spec, service) + _workers(spec, service, runtime) if _on_one_node(spec, facts) else Part()
     return _format(service, runtime) + _knative(facts, service) + alone + Part(notes=notes)
+
+
+def _of_llm(spec: ModelSpec, facts: Facts, service: Object) -> Part:
+    """An LLMInferenceService: it has no format, no canary and no Knative mode."""
+    alone = _on_one_node(spec, facts)
+    notes = (
+        *llm_notes(service),
+        *(() if spec.in_place else _guarded(spec, service)),
+        *(_many_replicas(spec, service, "replicas") if alone else ()),
+    )
+    parts = several_nodes(service) if alone else ""
+    stopped = stop("WorkersOnOneNode", service=ref(service), parts=parts, claim=spec.claim.name) if parts else Part()
+    return stopped + Part(notes=notes)
 
 
 def _format(service: Object, runtime: Object | None) -> Part:
@@ -110,7 +126,8 @@ def _workers(spec: ModelSpec, service: Object, runtime: Object | None) -> Part:
     if pipeline * tensor == 1:
         return Part()
     sizes = f"{PARALLEL_SIZES[0]} {pipeline}, {PARALLEL_SIZES[1]} {tensor}"
-    return stop("WorkersOnOneNode", service=ref(service), sizes=sizes, claim=spec.claim.name)
+    parts = f"a head and workers on several nodes (workerSpec; {sizes})"
+    return stop("WorkersOnOneNode", service=ref(service), parts=parts, claim=spec.claim.name)
 
 
 def _canary(spec: ModelSpec, service: Object) -> Part:
@@ -122,13 +139,17 @@ def _canary(spec: ModelSpec, service: Object) -> Part:
 
 
 def _replicas(spec: ModelSpec, service: Object) -> Iterator[str]:
-    """Several pods on a claim of one node: the second stays Pending (recording pvc-two-replicas)."""
-    most = replicas_of(service)
-    if most > 1:
-        yield note("ReplicasOnOneNode", most=most, claim=spec.claim.name)
+    yield from _many_replicas(spec, service, "maxReplicas")
     strategy = (service["spec"]["predictor"].get("deploymentStrategy") or {}).get("type", "RollingUpdate")
     if strategy == "RollingUpdate":
         yield note("RollingOnOneNode", claim=spec.claim.name)
+
+
+def _many_replicas(spec: ModelSpec, service: Object, field: str) -> Iterator[str]:
+    """Several pods on a claim of one node: the second stays Pending (recording pvc-two-replicas)."""
+    most = replicas_of(service)
+    if most > 1:
+        yield note("ReplicasOnOneNode", most=most, claim=spec.claim.name, field=field)
 
 
 def _late(service: Object, size: int) -> Iterator[str]:

@@ -90,7 +90,9 @@ def _unusable(claim: ClaimFacts, live: Object, source: Source | None, namespace:
 
 def _ours(holder: Holder, service: str) -> bool:
     """A pod of pvserve's own, or of the service that is served from the claim already."""
-    return holder.made_by_pvserve or bool(service and holder.pod.startswith(f"{service}-predictor"))
+    return holder.made_by_pvserve or bool(
+        service and holder.pod.startswith((f"{service}-predictor", f"{service}-kserve"))
+    )
 
 
 def _held(title: str, holder: Holder) -> Part:

@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_evidence
+from pvserve.cluster.served import get_service, network_service, workload_selector
 from pvserve.diagnose import judge
 from pvserve.events import Listener
-from pvserve.facts import Object, Unknown, labels, name
+from pvserve.facts import Object, Unknown, labels, name, ref
 from pvserve.plan.claim import recorded_models
 from pvserve.plan.edit_service import storage_of
+from pvserve.plan.llm_service import is_llm
 from pvserve.spec.place import Place, parse_place
 from pvserve.verify.endpoint import Request, check_answer
 from pvserve.verify.node import check_node_disk
@@ -23,7 +25,6 @@ from pvserve.verify.pods import check_mounts
 from pvserve.verify.proof import Check, Proof
 from pvserve.verify.volume import check_digests
 
-ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
 Level = Literal["full", "quick"]
 SETTLE_SECONDS = 10.0  # KServe's condition Ready comes before the end of the rollout that made it so
 
@@ -42,28 +43,29 @@ def verify_service(
     `level` full re-reads every byte on the volume, quick compares names and sizes. `manifest_digest` is what the
     volume must hold where the caller knows it ("sha256:…" of the source). Raises NotFound if there is no such service.
     """
-    service = cluster.get(*ISVC, service_name, cluster.namespace)
+    service = get_service(cluster, service_name)
     uri = storage_of(service).uri
     place = parse_place(uri) if uri.startswith("pvc://") else None
-    subject = f"InferenceService {cluster.namespace}/{service_name}"
+    field = "model.uri" if is_llm(service) else "storageUri"
+    subject = ref(service)
     ready = _check_ready(cluster, service_name)
     if place is None:
-        words = f"storageUri is {uri or 'not set'}"
+        words = f"{field} is {uri or 'not set'}"
         from_claim = Check("from-claim", "the service is served from a claim", "failed", words, _convert(service_name))
         return Proof(subject, (from_claim, ready))
-    pods = _serving_pods(cluster, service_name)
+    pods = _serving_pods(cluster, service)
     recorded = _recorded(cluster, place)
     known = manifest_digest or str(recorded.get("manifest", ""))
     digests = check_digests(cluster, place, pods, listen, level=level, expected=known)
     return Proof(
         subject,
         (
-            Check("from-claim", "the service is served from a claim", "passed", f"storageUri is {uri}"),
+            Check("from-claim", "the service is served from a claim", "passed", f"{field} is {uri}"),
             ready,
             *check_mounts(pods, place.claim, place.path),
             *digests.checks,
             check_node_disk(cluster, pods, digests.bytes or int(recorded.get("bytes", 0))),
-            check_answer(cluster, service, _endpoint(cluster, service_name), pods, request),
+            check_answer(cluster, service, network_service(cluster, service), pods, request),
         ),
     )
 
@@ -100,12 +102,11 @@ def _check_ready(cluster: Cluster, service_name: str) -> Check:
     return Check("ready", title, "passed" if verdict.ready else "failed", seen, remedy)
 
 
-def _serving_pods(cluster: Cluster, service: str) -> tuple[Object, ...]:
-    """Live predictor pods, ready ones first."""
-    selector = f"serving.kserve.io/inferenceservice={service}"
+def _serving_pods(cluster: Cluster, service: Object) -> tuple[Object, ...]:
+    """Live pods that hold the model, ready ones first."""
     pods = [
         pod
-        for pod in cluster.list("v1", "Pod", cluster.namespace, label_selector=selector)
+        for pod in cluster.list("v1", "Pod", cluster.namespace, label_selector=workload_selector(service))
         if _alive(pod) and labels(pod).get("component", "predictor") == "predictor"
     ]
     return tuple(sorted(pods, key=lambda pod: (not _ready(pod), name(pod))))
@@ -124,12 +125,6 @@ def _ready(pod: Object) -> bool:
 def _mounts(pod: Object, claim: str) -> bool:
     volumes = pod["spec"].get("volumes") or ()
     return any((volume.get("persistentVolumeClaim") or {}).get("claimName") == claim for volume in volumes)
-
-
-def _endpoint(cluster: Cluster, service: str) -> Object | None:
-    """The predictor's Service: KServe names it NAME-predictor (Standard mode)."""
-    found = cluster.find("v1", "Service", f"{service}-predictor", cluster.namespace)
-    return None if found is None or isinstance(found, Unknown) else found
 
 
 def _recorded(cluster: Cluster, place: Place) -> Mapping[str, Any]:

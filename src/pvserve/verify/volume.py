@@ -16,6 +16,8 @@ from pvserve.events import Listener, Note
 from pvserve.facts import Object, name
 from pvserve.model import manifest_digest
 from pvserve.mount import mounted
+from pvserve.plan.edit_runtime import SERVING_CONTAINER
+from pvserve.plan.llm_service import SERVING
 from pvserve.plan.loader import identity_of, loader_pod
 from pvserve.spec.place import Place
 from pvserve.transfer import VolumeReport, inspect
@@ -87,7 +89,7 @@ def _image(cluster: Cluster, pods: Sequence[Object]) -> str:
     """The serving container's own image: it is on the node already."""
     for pod in pods:
         for container in pod["spec"]["containers"]:
-            if container["name"] == "kserve-container":
+            if container["name"] in (SERVING_CONTAINER, SERVING):
                 return str(container["image"])
     return cluster.storage_initializer_image()
 

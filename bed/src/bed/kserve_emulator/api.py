@@ -19,6 +19,7 @@ from .names import GROUP, Object
 # Kind -> (API path, plural, whether it lives in a namespace).
 KINDS = {
     "InferenceService": (f"/apis/{GROUP}/v1beta1", "inferenceservices", True),
+    "LLMInferenceService": (f"/apis/{GROUP}/v1alpha1", "llminferenceservices", True),
     "ServingRuntime": (f"/apis/{GROUP}/v1alpha1", "servingruntimes", True),
     "ClusterServingRuntime": (f"/apis/{GROUP}/v1alpha1", "clusterservingruntimes", False),
     "Deployment": ("/apis/apps/v1", "deployments", True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ import kopf
 from .admission import serve
 from .api import Api, ApiError
 from .controller import RetryError, reconcile
+from .llm import KIND as LLM_KIND
+from .llm_controller import reconcile_llm
 from .names import GROUP, SERVICE_LABEL, Object
 from .webhooks import handlers
 
 Key = tuple[str, str]  # namespace, name
+Reconcile = Callable[[Api, str, str], Awaitable[None]]
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 300.0
 log = logging.getLogger("watching")
 
@@ -45,14 +48,14 @@ class Queue:
         return key
 
 
-async def work(api: Api, queue: Queue) -> None:
+async def work(api: Api, queue: Queue, bring: Reconcile | None = None) -> None:
     """Reconciles for ever; what fails comes again after a pause that doubles, up to five minutes."""
     failures: dict[Key, int] = {}
     loop = asyncio.get_running_loop()
     while True:
         key = await queue.get()
         try:
-            await reconcile(api, *key)
+            await (bring or reconcile)(api, *key)
             failures.pop(key, None)
         except Exception as error:  # one broken service must not stop the others
             pause = error.seconds if isinstance(error, RetryError) else None
@@ -113,6 +116,23 @@ class Triggers:
                 self._queue.put(key)
 
 
+class LlmTriggers:
+    """Decides which LLMInferenceServices an event concerns."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def service(self, body: Object, **_: Any) -> None:
+        """An LLMInferenceService: any change."""
+        self._queue.put(_key(body))
+
+    def workload(self, body: Object, **_: Any) -> None:
+        """A Deployment that one owns: any change."""
+        for owner in body["metadata"].get("ownerReferences") or ():
+            if owner["kind"] == LLM_KIND and owner.get("controller"):
+                self._queue.put((body["metadata"]["namespace"], owner["name"]))
+
+
 def _key(body: Object) -> Key:
     return body["metadata"]["namespace"], body["metadata"]["name"]
 
@@ -128,6 +148,8 @@ def run(kubeconfig: str, state: Path, host: str, port: int) -> None:
 def _register(registry: kopf.OperatorRegistry, kubeconfig: str, listen: Callable[[Api], Any]) -> None:
     queue = Queue()
     triggers = Triggers(queue)
+    llm_queue = Queue()
+    llm_triggers = LlmTriggers(llm_queue)
     running: list[Any] = []
 
     @kopf.on.login(registry=registry)
@@ -139,19 +161,24 @@ def _register(registry: kopf.OperatorRegistry, kubeconfig: str, listen: Callable
         settings.posting.enabled = False  # the emulator's events are KServe's and nothing else
         settings.scanning.disabled = True
         api = await Api(kubeconfig).__aenter__()
-        running.extend([api, await listen(api), asyncio.create_task(work(api, queue))])
+        workers = [work(api, queue), work(api, llm_queue, reconcile_llm)]
+        running.extend([api, await listen(api), *map(asyncio.create_task, workers)])
         log.info("ready")
 
     @kopf.on.cleanup(registry=registry)
     async def end(**_: Any) -> None:
-        api, runner, worker = running
-        worker.cancel()
+        api, runner, *workers = running
+        for worker in workers:
+            worker.cancel()
         await runner.cleanup()
         await api.__aexit__(None, None, None)
 
     kopf.on.event(f"{GROUP}/v1beta1", "inferenceservices", registry=registry)(triggers.service)
     for resource in ("servingruntimes", "clusterservingruntimes"):
         kopf.on.event(f"{GROUP}/v1alpha1", resource, registry=registry)(triggers.runtime)
+    kopf.on.event(f"{GROUP}/v1alpha1", "llminferenceservices", registry=registry)(llm_triggers.service)
+    llms = {"app.kubernetes.io/part-of": "llminferenceservice"}
+    kopf.on.event("apps/v1", "deployments", labels=llms, registry=registry)(llm_triggers.workload)
     ours = {SERVICE_LABEL: kopf.PRESENT}
     kopf.on.event("apps/v1", "deployments", labels=ours, registry=registry)(triggers.workload)
     kopf.on.event("v1", "services", labels=ours, registry=registry)(triggers.workload)

@@ -9,6 +9,7 @@ from typing import Any
 
 from bed.kserve_emulator.names import GROUP, Object
 
+from . import llm
 from .sdk import Schema
 
 SCHEMAS = Path(__file__).with_name("schemas.json")
@@ -38,7 +39,7 @@ RUNTIME_COLUMNS = (
 
 
 def custom_resource_definitions() -> list[Object]:
-    """InferenceService v1beta1, ServingRuntime and ClusterServingRuntime v1alpha1."""
+    """InferenceService v1beta1; ServingRuntime, ClusterServingRuntime and LLMInferenceService v1alpha1."""
     known = json.loads(SCHEMAS.read_text())["definitions"]
     spec = {name: expand({"$ref": root}, known) for name, root in ROOTS.items()}
     # KServe keeps what it does not know in a status, and nowhere else.
@@ -49,6 +50,14 @@ def custom_resource_definitions() -> list[Object]:
         _definition("InferenceService", "v1beta1", "Namespaced", service, SERVICE_COLUMNS, ["isvc"]),
         _definition("ServingRuntime", "v1alpha1", "Namespaced", runtime, RUNTIME_COLUMNS, []),
         _definition("ClusterServingRuntime", "v1alpha1", "Cluster", deepcopy(runtime), RUNTIME_COLUMNS, []),
+        _definition(
+            "LLMInferenceService",
+            "v1alpha1",
+            "Namespaced",
+            {"spec": llm.SPEC, "status": dict(llm.FREE)},
+            llm.COLUMNS,
+            ["llmisvc"],
+        ),
     ]
 
 
@@ -92,7 +101,7 @@ def _definition(
             dict(zip(("name", "jsonPath", "type"), column, strict=True)) for column in columns
         ],
     }
-    if kind == "InferenceService":
+    if kind.endswith("InferenceService"):
         served["subresources"] = {"status": {}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
