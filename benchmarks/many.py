@@ -88,14 +88,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self._say({"kind": "APIResourceList", "resources": []})
         if last == "storageclasses":
             return self._say(_list("StorageClass", "storage.k8s.io/v1", [FAST]))
-        if last in ("persistentvolumeclaims", "pods", "inferenceservices"):
+        if last in ("persistentvolumeclaims", "pods"):
             return self._say(_list(last, "v1", []))
+        for kind, name in (("InferenceService", "granite"), ("ServingRuntime", "vllm")):
+            if last == f"{kind.lower()}s":
+                return self._say(_list(kind, self.live[name]["apiVersion"], [self._stored(name)]))
         if parts.path == "/api/v1/namespaces/llm":
             return self._say({"metadata": {"name": "llm", "uid": "llm"}})
         if last in self.live:
-            return self._say({**self.live[last], "metadata": {**self.live[last]["metadata"], "uid": last}})
+            return self._say(self._stored(last))
         details = {"name": last, "kind": parts.path.split("/")[-2]}
         return self._say({"kind": "Status", "reason": "NotFound", "code": 404, "details": details}, 404)
+
+    def _stored(self, name: str) -> dict[str, Any]:
+        return {**self.live[name], "metadata": {**self.live[name]["metadata"], "uid": name}}
 
     def do_POST(self) -> None:
         body = self._body()
@@ -222,10 +228,13 @@ def main() -> int:
             cProfile.runctx("render(files, directory / 'out')", globals(), locals(), sort="tottime")
             return 0
         rounds = [render(files, directory / f"out{number}") for number in range(ROUNDS)]
-    took = statistics.median(rounds)
+    took, spent = statistics.median(rounds), time.process_time() / ROUNDS
     shown = ", ".join(f"{seconds:.2f}" for seconds in rounds)
     load = os.getloadavg()[0]
-    print(f"{MODELS} model files planned and rendered in {took:.2f} s ({shown}; goal: {GOAL:.0f} s; load {load:.1f})")
+    print(
+        f"{MODELS} model files planned and rendered in {took:.2f} s ({shown}; goal: {GOAL:.0f} s; "
+        f"{spent:.2f} CPU seconds each; load {load:.1f})"
+    )
     return 0 if took <= GOAL else 1
 
 

@@ -17,14 +17,14 @@ from pvserve.plan.steps import ApplyObject, Change, PatchObject, Step
 from pvserve.spec.model import ModelSpec
 
 FILES = "files"  # among the goals of a plan
-MADE_FOR = "pvserve.io/made-for"  # on a claim and a class: the service that they were made for, in whose files they are
+MADE_FOR = "pvserve.io/made-for"  # on a claim the service, on a class the namespace, in whose files it is
 # Of a chart it is the service's own name (docs/rendering.md). Source: helm/pkg/action/validate.go
 HELM_RELEASE = "meta.helm.sh/release-name"
 
 
 def marked(keeping: Keeping, service: str, namespace: str) -> Keeping:
     """`keeping` whose claim and class are noted to be made for `service`."""
-    owners = {"claim": service, "class": f"{namespace}/{service}"}
+    owners = {"claim": service, "class": namespace}  # models of a run make the same class
 
     def noted(step: Step) -> Step:
         if not isinstance(step, ApplyObject) or step.id not in owners:
@@ -57,7 +57,7 @@ def with_own_claim_written(spec: ModelSpec, facts: Facts, keeping: Keeping) -> K
     size = str(wanted["resources"]["requests"]["storage"])
     claim = new_claim(name(live), facts.namespace.name, storage_class, str(wanted["accessModes"][0]), size)
     steps: tuple[ApplyObject, ...] = (_written("claim", _marked(claim, spec.name), live),)
-    owner = f"{facts.namespace.name}/{spec.name}"
+    owner = facts.namespace.name
     for item in known(facts.storage_classes, ()):
         if name(item) == storage_class and annotations_of(item).get(MADE_FOR) == owner:
             steps = (_written("class", content(item), item), *steps)

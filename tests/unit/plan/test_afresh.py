@@ -77,7 +77,7 @@ def test_a_chart_s_own_objects_are_written_and_others_are_not_taken_over(release
 
 def test_a_live_run_marks_what_it_makes_and_a_load_alone_does_not() -> None:
     case = Case(DIRECTORY / "ui-service-to-claim.yaml")
-    for goals, marks in (({"load", "serve"}, ["llm/granite-pvc", "granite-pvc"]), ({"load"}, [])):
+    for goals, marks in (({"load", "serve"}, ["llm", "granite-pvc"]), ({"load"}, [])):
         plan = build(case.spec, case.facts, case.listing, case.content, goals)
         made = [step.object for step in plan.steps if getattr(step, "id", "") in ("class", "claim")]
         found = [item["metadata"].get("annotations", {}).get(MADE_FOR) for item in made]
