@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pvserve.cluster.client import Cluster
@@ -30,6 +31,7 @@ from pvserve.facts import (
     namespace,
 )
 from pvserve.plan.llm_service import is_llm
+from pvserve.plan.reach import HOSTNAME, holder_of, hosts_of
 from pvserve.plan.template import API as TEMPLATE
 from pvserve.plan.template import KIND as TEMPLATE_KIND
 from pvserve.plan.template import runtime_of, template_of
@@ -157,13 +159,13 @@ def _claim(
     cluster: Cluster, query: FactsQuery, wanted: str, claim: Found, classes: tuple[Object, ...] | Unknown
 ) -> ClaimFacts:
     if isinstance(claim, Unknown):
-        return ClaimFacts(wanted, claim, claim, claim, claim, claim, claim)
+        return ClaimFacts(wanted, claim, claim, claim, claim, claim, claim, claim)
     if claim is None:
         return ClaimFacts(wanted, None, elsewhere=_elsewhere(cluster, query, wanted))
     spec: Any = claim["spec"]
     pods = cluster.find_all("v1", "Pod", query.namespace)
     held = pods if isinstance(pods, Unknown) else holders(pods, wanted)
-    return ClaimFacts(
+    found = ClaimFacts(
         wanted,
         claim,
         volume=_find(cluster, ("v1", "PersistentVolume"), spec.get("volumeName") or "", ""),
@@ -172,6 +174,21 @@ def _claim(
         elsewhere=Unknown("the claim is here, so nobody looked elsewhere"),
         free_bytes=_free_bytes(cluster, query.namespace, wanted, held),
     )
+    return replace(found, nodes=_nodes(cluster, found))
+
+
+def _nodes(cluster: Cluster, claim: ClaimFacts) -> tuple[Object, ...] | Unknown:
+    """The nodes that decide where the claim can be mounted; none is asked for where none is named."""
+    holder, hosts = holder_of(claim), hosts_of(claim)
+    found: tuple[Object, ...] | Unknown = ()
+    if hosts:
+        found = cluster.find_all("v1", "Node", label_selector=f"{HOSTNAME} in ({','.join(hosts)})")
+    if isinstance(found, Unknown) or holder is None or holder.node in [name(node) for node in found]:
+        return found
+    node = cluster.find("v1", "Node", holder.node)
+    if isinstance(node, Unknown):
+        return node
+    return found if node is None else (*found, node)
 
 
 def _class(cluster: Cluster, wanted: str, classes: tuple[Object, ...] | Unknown) -> Found:

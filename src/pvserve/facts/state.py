@@ -73,6 +73,8 @@ class ClaimFacts:
     storage_class: Object | Unknown | None = None  # of the existing claim
     holders: tuple[Holder, ...] | Unknown = ()
     elsewhere: tuple[str, ...] | Unknown = ()  # other namespaces with a claim of this name, where readable
+    # Those that it depends on: of the pod that has it, and those that its volume names.
+    nodes: tuple[Object, ...] | Unknown = field(default_factory=lambda: Unknown("no node was asked for"))
     free_bytes: int | Unknown = field(default_factory=lambda: Unknown("no pod that mounts the claim was asked"))
 
 

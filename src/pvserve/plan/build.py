@@ -24,12 +24,13 @@ from pvserve.plan.loading import load_part, source_part
 from pvserve.plan.own_claim import with_own_claim
 from pvserve.plan.part import Part, refused
 from pvserve.plan.query import uses_of
+from pvserve.plan.reach import reach_part
 from pvserve.plan.retain import Keeping
 from pvserve.plan.rights import required, role_text
 from pvserve.plan.serving import serve_part
 from pvserve.plan.source import Content, Source, is_place, of_directory, of_place, of_remote
 from pvserve.plan.steps import Load, LoadJob, NotDone, Plan, Refusal
-from pvserve.plan.volume import claim_part
+from pvserve.plan.volume import chosen_class, claim_part
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.place import Place
 from pvserve.spec.remote import is_remote
@@ -89,8 +90,10 @@ def _namespace(facts: Facts) -> Part:
 
 def _whole(spec: ModelSpec, facts: Facts, source: Source | None, goals: Collection[str], path: str) -> Part:
     keeping: Keeping = claim_part(spec, facts, source)
-    if keeping.before.refusals:
-        return keeping.before
+    # Files are for later: who holds the claim by then is not known.
+    reach = Part() if FILES in goals else reach_part(facts, chosen_class(spec, facts))
+    if keeping.before.refusals or reach.refusals:
+        return keeping.before + reach
     if "serve" in goals:
         keeping = marked(keeping, spec.name, facts.namespace.name)
     if FILES in goals and source is not None:

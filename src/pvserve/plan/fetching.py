@@ -16,8 +16,8 @@ from pvserve.facts import Facts, Object, Unknown, annotations_of
 from pvserve.plan.claim import recorded_models
 from pvserve.plan.edit_service import CONNECTION, MANAGED_BY, storage_of
 from pvserve.plan.load_step import PLACE, PROGRAM_MOUNT, PROGRAM_START, plain_word, program_mount, program_volume
-from pvserve.plan.loader import CONTAINER, MOUNT
-from pvserve.plan.loading import LOADER_LABEL, loader_image, planned_pod
+from pvserve.plan.loader import CONTAINER, MOUNT, without_node
+from pvserve.plan.loading import CLAIM_LABEL, LOADER_LABEL, loader_image, planned_pod
 from pvserve.plan.of_here import given, notes_of_here, without_given
 from pvserve.plan.part import Part, refused
 from pvserve.plan.rights import rights_of
@@ -123,6 +123,7 @@ def listing_pod(spec: ModelSpec, facts: Facts) -> tuple[Object | None, str]:
     word = hashlib.sha256(f"{spec.model} {spec.claim.name} {spec.destination}".encode()).hexdigest()[:20]
     pod = planned_pod(spec, facts, image, {LOADER_LABEL: f"list-{word}"})
     pod["metadata"]["generateName"] = "pvserve-list-"
+    pod["metadata"]["labels"].pop(CLAIM_LABEL)  # it mounts none
     inner = pod["spec"]
     inner.pop("affinity", None)
     inner["volumes"] = [volume for volume in inner["volumes"] if volume["name"] != "claim"]
@@ -160,7 +161,7 @@ def fetch_pod(step: LoadJob, program: str, results: Sequence[str] = ()) -> dict[
     """Labels and spec of the same pod as others run it, for whom nobody holds a Lease; `results` are more arguments."""
     template = step.job["spec"]["template"]
     spec = deepcopy(dict(template["spec"]))
-    spec.pop("affinity", None)  # a node by name: that of a pod which ran when the plan was made
+    without_node(spec)
     asked = {key: value for key, value in without_given(step.order).items() if key != SHARDS}  # without a Lease, alone
     order = json.dumps({**asked, "epoch": 0}, separators=(",", ":"), sort_keys=True)
     spec["containers"][0]["args"] = ["load", plain_word(order), *results]

@@ -13,7 +13,7 @@ from copy import deepcopy
 from typing import Any
 
 from pvserve.plan.edit_service import MANAGED_BY
-from pvserve.plan.loader import CONTAINER, MOUNT, SOURCE
+from pvserve.plan.loader import CONTAINER, MOUNT, SOURCE, without_node
 from pvserve.plan.steps import Load
 
 PROGRAM_MOUNT, PROGRAM_START = "/pvserve", "load.py"
@@ -69,7 +69,7 @@ def step_pod(
     that of a pod which ran when the plan was made.
     """
     spec = deepcopy(dict(load.pod["spec"]))
-    spec.pop("affinity", None)
+    without_node(spec)
     container = spec["containers"][0]
     arguments = [*step_arguments(load, source=source, path=path), *results]
     container |= {"name": CONTAINER, "command": step_command(), "args": arguments}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pvserve.facts import Object
+from pvserve.plan.placement import REQUIRED
 
 CONTAINER = "pvserve"
 MOUNT = "/claim"
@@ -19,6 +20,7 @@ UNHEARD_SECONDS = 300
 MEMORY = "512Mi"  # 256 MiB for the agent, the rest for page cache that the kernel has not yet let go
 TMP = "16Mi"
 UID_RANGE = "openshift.io/sa.scc.uid-range"
+NODE_FIELD = "metadata.name"
 SOME_UID = 1000  # as KServe's own storage initializer
 
 # Only what every sh has: no date, no stat. The agent makes the file again every few seconds.
@@ -92,12 +94,15 @@ def loader_pod(  # noqa: PLR0913 - one value per thing that a pod is given
     tolerations: Sequence[Object],
     labels: Mapping[str, str],
     source_claim: str | None = None,
+    node_terms: Sequence[Object] = (),
+    near: str = "",
 ) -> dict[str, Any]:
     """A pod with the claim at /claim, admitted under Pod Security `restricted` without a warning.
 
     It idles, and ends by itself when its client was not heard for UNHEARD_SECONDS. `source_claim` is mounted
     read-only at /source. `node_name` is asked for by affinity, so that the scheduler still decides (a name put into
-    the spec bypasses it, and with it WaitForFirstConsumer binding).
+    the spec bypasses it, and with it WaitForFirstConsumer binding). `node_terms` are those of a required node affinity.
+    `near` is one of `labels`: where a pod with the same value runs, this one is put beside it as far as there is room.
     """
     volumes: list[dict[str, Any]] = [
         {"name": "claim", "persistentVolumeClaim": {"claimName": claim, "readOnly": read_only}},
@@ -125,8 +130,9 @@ def loader_pod(  # noqa: PLR0913 - one value per thing that a pod is given
         spec["nodeSelector"] = dict(node_selector)
     if tolerations:
         spec["tolerations"] = [dict(toleration) for toleration in tolerations]
-    if node_name:
-        spec["affinity"] = _on_node(node_name)
+    affinity = _node_affinity(node_name, node_terms) | (_beside(near, labels[near]) if near else {})
+    if affinity:
+        spec["affinity"] = affinity
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -174,6 +180,31 @@ def _pod_security(identity: PodIdentity) -> dict[str, Any]:
     return security
 
 
-def _on_node(node: str) -> dict[str, Any]:
-    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
-    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+def without_node(spec: dict[str, Any]) -> None:
+    """Takes the node by name out of a pod's spec: it was that of a pod which ran when the plan was made."""
+    affinity = spec.pop("affinity", {})
+    terms = affinity.pop("nodeAffinity", {}).get(REQUIRED, {}).get("nodeSelectorTerms", ())
+    kept = [
+        {**term, "matchFields": [field for field in term.get("matchFields") or () if field["key"] != NODE_FIELD]}
+        for term in terms
+    ]
+    kept = [{key: value for key, value in term.items() if value} for term in kept]
+    affinity = _node_affinity(None, [term for term in kept if term]) | affinity
+    if affinity:
+        spec["affinity"] = affinity
+
+
+def _node_affinity(node: str | None, terms: Sequence[Object]) -> dict[str, Any]:
+    named = [{"key": NODE_FIELD, "operator": "In", "values": [node]}] if node else []
+    wanted = [{**term, "matchFields": [*(term.get("matchFields") or ()), *named]} for term in terms or ({},)]
+    wanted = [{key: value for key, value in term.items() if value} for term in wanted]
+    if not any(wanted):
+        return {}
+    return {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": wanted}}}
+
+
+def _beside(label: str, value: str) -> dict[str, Any]:
+    """On the node of a pod that loads to the same claim already: another node could not mount it meanwhile."""
+    term = {"labelSelector": {"matchLabels": {label: value}}, "topologyKey": "kubernetes.io/hostname"}
+    preferred = {"weight": 100, "podAffinityTerm": term}
+    return {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [preferred]}}

@@ -12,16 +12,19 @@ from typing import Any
 from pvserve.facts import ClaimFacts, Facts, Object, OwnPlace, Unknown, known
 from pvserve.plan.claim import access_modes, recorded_models
 from pvserve.plan.edit_runtime import serving_image
-from pvserve.plan.edit_service import placement_of
 from pvserve.plan.loader import loader_identity, loader_pod
 from pvserve.plan.part import Part, refused, unreadable
+from pvserve.plan.placement import placement
+from pvserve.plan.reach import SHARED, apart, holder_of
 from pvserve.plan.rights import rights_of
 from pvserve.plan.source import Source
 from pvserve.plan.steps import Load
+from pvserve.plan.volume import modes_to_be
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.place import Place
 
 LOADER_LABEL = "pvserve.io/loader"
+CLAIM_LABEL = "pvserve.io/claim"  # the same for all loaders of a claim
 
 
 def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
@@ -92,7 +95,12 @@ def _labels(place: Place) -> dict[str, str]:
 
 def place_hash(place: Place) -> str:
     """What tells the pods of one place from those of others, in a form that a label can have."""
-    return hashlib.sha256(str(place).encode()).hexdigest()[:20]
+    return _word(str(place))
+
+
+def _word(text: str) -> str:
+    """As a label's value, which is shorter than a name may be."""
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def planned_pod(
@@ -105,8 +113,7 @@ def planned_pod(
     read_only: bool = False,
 ) -> dict[str, Any]:
     """A pod on the spec's claim: where it can run, and as whom, follows from who serves from there."""
-    origin, runtime = _object(facts.origin_service), _object(facts.origin_runtime)
-    selector, tolerations = placement_of(origin, runtime)
+    where = placement(facts)
     pods = known(facts.runtime_pods, ())
     return loader_pod(
         name_prefix="pvserve-reader" if read_only else "pvserve-load",
@@ -116,10 +123,12 @@ def planned_pod(
         read_only=read_only,
         identity=loader_identity(_object(facts.namespace.object), pods[0] if pods else None),
         node_name=_node(facts, source),
-        node_selector=selector,
-        tolerations=(*tolerations, *_beside_own(facts, source)),
+        node_selector=where.selector,
+        node_terms=where.terms,
+        tolerations=(*where.tolerations, *_beside_own(facts, source)),
         source_claim=source.place.claim if source and source.place else None,
-        labels=labels,
+        labels={**labels, CLAIM_LABEL: _word(spec.claim.name)},
+        near="" if SHARED & set(modes_to_be(spec, facts)) else CLAIM_LABEL,
     )
 
 
@@ -136,11 +145,8 @@ def _node(facts: Facts, source: Source | None) -> str | None:
 
 def held_on(facts: ClaimFacts) -> str | None:
     """The node that the claim is mounted on, where no other can mount it at the same time."""
-    claim = facts.object
-    if not isinstance(claim, dict) or set(access_modes(claim)) & {"ReadWriteMany", "ReadOnlyMany"}:
-        return None
-    nodes = [holder.node for holder in known(facts.holders, ()) if holder.node and not holder.made_by_pvserve]
-    return nodes[0] if nodes else None
+    holder = holder_of(facts)
+    return holder.node if holder else None
 
 
 def source_part(facts: Facts, source: Source, path: str) -> Part:
@@ -175,7 +181,7 @@ def source_part(facts: Facts, source: Source, path: str) -> Part:
             "at a time: no pod can mount both",
             f"end the pod that mounts claim {claim}, then run the same command again",
         )
-    return Part()
+    return apart(facts.claim, facts.source)
 
 
 def _overlap(one: str, other: str) -> bool:

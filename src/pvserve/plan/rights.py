@@ -75,6 +75,8 @@ NEEDS: tuple[Need, ...] = (
     Need("load", "cdi.kubevirt.io", "storageprofiles", ("list",), "the access modes of the class, where CDI knows them",
          "the provisioner's name tells them", True),
     Need("load", "", "persistentvolumes", ("get",), "the bound volume's reclaim policy", "it is unknown", True),
+    Need("load", "", "nodes", ("get", "list"), "whether pods can be where the volume lies or is held",
+         "only zones are compared; else it shows when pods stay Pending", True),
     Need("fetch", "batch", "jobs", ("get", "list", "create", "patch", "delete"), "the Job that fetches a source"),
     Need("fetch", "", "configmaps", ("create",), "its program"),
     Need("fetch", "", "pods/log", ("get",), "its progress", "only the state of its pod is shown"),

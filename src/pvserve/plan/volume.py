@@ -34,6 +34,12 @@ def claim_part(spec: ModelSpec, facts: Facts, source: Source | None) -> Keeping:
     return found if found.before.refusals or source is None else found + keep_existing(spec, facts, claim.object)
 
 
+def chosen_class(spec: ModelSpec, facts: Facts) -> Object | None:
+    """The class that the claim has or will have, None where that is not known."""
+    found = facts.claim.storage_class if facts.claim.object is not None else _class(spec, facts)[0]
+    return found if isinstance(found, dict) else None
+
+
 def _key(spec: ModelSpec, namespace: str) -> ObjectKey:
     return ObjectKey("v1", "PersistentVolumeClaim", namespace, spec.claim.name)
 

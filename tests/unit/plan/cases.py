@@ -68,7 +68,7 @@ def facts(value: dict[str, Any], case: Case) -> Facts:
     }
     claim = dict(value.get("claim", {}))
     claim["holders"] = tuple(Holder(**item) for item in claim.get("holders") or ())
-    claim = {key: unknown(tuple(item) if key == "elsewhere" else item) for key, item in claim.items()}
+    claim = {key: unknown(tuple(item) if key in ("elsewhere", "nodes") else item) for key, item in claim.items()}
     named = {field.name for field in fields(Facts)} - {"claim", "namespace", "kserve", "rights", "server_version"}
     rest = {
         key: unknown(tuple(item) if isinstance(item, list) else item) for key, item in value.items() if key in named
