@@ -109,6 +109,10 @@ class Receiver:
         """Many small files, whole. `tree` belongs to the calling thread."""
         self._whole.pack(self.expected, count, payload, tree)
 
+    def hurry(self) -> None:
+        """Make durable what came of large files, however little it is."""
+        self._cells.flush_all()
+
     def again(self, number: int) -> None:
         """The client found that the digest differs: forget the file."""
         self._ledger.forget(self.expected[number])

@@ -83,7 +83,7 @@ def test_the_fewest_buffers_are_enough(undigested: Kind, monkeypatch: pytest.Mon
 
 def test_whoever_waits_for_a_buffer_hears_of_the_end() -> None:
     over = [False]
-    kept = Kept(1, lambda: over[0])
+    kept = Kept(1, lambda: over[0], lambda: None)
     kept.take()
     ended = threading.Event()
 

@@ -44,7 +44,7 @@ class Fetching:
         self._good: dict[int, str] = {}
         self._error: BaseException | None = None
         self.waiting_for, self.fetched, self.found = "", 0, 0  # the latter: bytes that came, and that were there
-        self._kept = Kept(BUFFERS, self._over)
+        self._kept = Kept(BUFFERS, self._over, lambda: self.receiver.hurry())
         self.receiver = Receiver(partial, expected, self._told, self.fail, self._kept.given_back)
 
     def run(self, reuse: Callable[[Receiver], set[int]]) -> dict[int, str]:

@@ -20,11 +20,15 @@ class Buffer:
 
 
 class Kept:
-    """At most `count` buffers. `over` says that nobody needs to wait for one any more."""
+    """At most `count` buffers. `over` says that nobody needs to wait for one any more.
 
-    def __init__(self, count: int, over: Callable[[], bool]) -> None:
+    `hurry` has what was written made durable: without it nothing is given back, and no more may come that would do it.
+    """
+
+    def __init__(self, count: int, over: Callable[[], bool], hurry: Callable[[], None]) -> None:
         self._left = count
         self._over = over
+        self._hurry = hurry
         self._free: list[Buffer] = []
         self._cells: dict[tuple[int, int], tuple[Buffer, memoryview]] = {}
         self._changed = threading.Condition()
@@ -35,6 +39,8 @@ class Kept:
 
         Else those of later pieces wait to be given back behind an earlier piece that waits for a buffer.
         """
+        if not self._free and not self._left:
+            self._hurry()
         with self._changed:
             self._changed.wait_for(lambda: self._free or self._left or self._over())
             if self._over():
