@@ -39,7 +39,8 @@ class Below:
     planned_again: list[str] = field(default_factory=list)
     most: int = 0
     running: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    meet: int = 1  # so many are waited for before the first goes on
+    lock: threading.Condition = field(default_factory=threading.Condition)
     anew: dict[str, Plan] = field(default_factory=dict)
 
     def apply(self, planned: Planned, _cluster: Any, **given: Any) -> models.Outcome:
@@ -48,6 +49,8 @@ class Below:
             self.ran.append(("begins", name))
             self.running += 1
             self.most = max(self.most, self.running)
+            self.lock.notify_all()
+            self.lock.wait_for(lambda: self.most >= self.meet, timeout=10)
         time.sleep(self.seconds)
         with self.lock:
             self.ran.append(("ends", name))
@@ -89,6 +92,7 @@ def carried_out(*members: Member, parallel: int = 4, cancel: threading.Event | N
 
 
 def test_models_of_one_claim_go_one_after_the_other_and_others_side_by_side(below: Below) -> None:
+    below.meet = 2
     carried_out(member("a", "one"), member("b", "one"), member("c", "two"), member("d", "three"))
     assert below.most > 1
     assert below.ran.index(("ends", "a")) < below.ran.index(("begins", "b"))
@@ -96,6 +100,7 @@ def test_models_of_one_claim_go_one_after_the_other_and_others_side_by_side(belo
 
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_no_more_run_at_a_time_than_asked_for(below: Below, parallel: int) -> None:
+    below.meet = parallel
     carried_out(*[member(name, name) for name in "abcdef"], parallel=parallel)
     assert below.most == parallel
     assert len(below.order) == 6
