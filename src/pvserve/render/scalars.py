@@ -8,9 +8,11 @@ kubectl reads YAML 1.1 by go-yaml's rules, which take more plain texts for boole
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from typing import Any
 
 import yaml
@@ -24,6 +26,34 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
+
+    def analyze_scalar(self, scalar: str) -> Any:
+        """As PyYAML, which asks it of every text anew: most words of one model's files are in the next one's too."""
+        return _analysed(scalar) if len(scalar) <= _REMEMBERED else super().analyze_scalar(scalar)
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """As PyYAML, remembered for the same reason."""
+        if kind is not yaml.ScalarNode or len(value) > _REMEMBERED:
+            return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        return _resolved(value, implicit)
+
+
+_REMEMBERED = 200  # characters
+
+
+@cache
+def _probe() -> _Dumper:
+    return _Dumper(io.StringIO(), allow_unicode=True)
+
+
+@lru_cache(4096)
+def _analysed(text: str) -> Any:
+    return yaml.SafeDumper.analyze_scalar(_probe(), text)
+
+
+@lru_cache(4096)
+def _resolved(text: str, implicit: tuple[bool, bool]) -> Any:
+    return yaml.SafeDumper.resolve(_probe(), yaml.ScalarNode, text, implicit)  # type: ignore[no-untyped-call]
 
 
 _RESOLVERS = (
