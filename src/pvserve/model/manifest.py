@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True, order=True)
@@ -36,6 +37,13 @@ class Manifest:
     def bytes(self) -> int:
         """Sum of the sizes."""
         return sum(entry.size for entry in self.entries)
+
+    @cached_property
+    def digest(self) -> str:
+        """See `manifest_digest`."""
+        rows = sorted([entry.path, entry.size, entry.sha256, entry.executable] for entry in self.entries)
+        text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -67,9 +75,7 @@ def manifest_digest(manifest: Manifest) -> str:
     That JSON is the list of `[path, size, sha256, executable]` sorted by path (code points), without whitespace, in
     UTF-8, as RFC 8785 writes it. Time, source, patterns and the model's name take no part.
     """
-    rows = sorted([entry.path, entry.size, entry.sha256, entry.executable] for entry in manifest.entries)
-    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return manifest.digest
 
 
 def signing_order(entries: tuple[Entry, ...]) -> list[Entry]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, to_json, to_sha256sums
@@ -60,14 +60,24 @@ def place_of(target: Target) -> dict[str, str]:
     return {"mount": target.mount, "path": target.path, "key": key_of(target.path)}
 
 
-def send_manifest(wire: Wire, ask: Ask, manifest: Manifest, how: Literal["publish", "adopt"]) -> None:
+class Written(NamedTuple):
+    """A manifest and what is written of it beside the model."""
+
+    manifest: Manifest
+    texts: tuple[bytes, bytes]
+
+
+def written(manifest: Manifest) -> Written:
+    """The files of a manifest."""
+    return Written(manifest, (to_json(manifest).encode(), to_sha256sums(manifest).encode()))
+
+
+def send_manifest(wire: Wire, ask: Ask, what: Written, how: Literal["publish", "adopt"]) -> None:
     """The last words of a load; `adopt`: of files that lie at the path already."""
-    for number, text in enumerate((to_json(manifest), to_sha256sums(manifest))):
-        data = text.encode()
+    for number, data in enumerate(what.texts):
         for start in range(0, len(data), CELL):
             wire.send(TEXT, data[start : start + CELL], number)
-    digest = manifest_digest(manifest).removeprefix("sha256:")
-    finish(wire, ask, how, digest)
+    finish(wire, ask, how, manifest_digest(what.manifest).removeprefix("sha256:"))
 
 
 def finish(wire: Wire, ask: Ask, how: Literal["publish", "adopt", "settle"], digest: str = "") -> None:

@@ -11,7 +11,7 @@ from pvserve.model import Manifest, manifest_digest
 from pvserve.model.digests import manifest_of
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import BYE, DONE, FAIL, PING, Broken
-from pvserve.transfer.ask import Ask, finish, send_manifest
+from pvserve.transfer.ask import Ask, finish, send_manifest, written
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.claim_source import digest_source
 from pvserve.transfer.looking import Look, look
@@ -66,7 +66,7 @@ class AgentEnd:
 
     def adopt(self, manifest: Manifest) -> None:
         """Write the manifest beside files that are right already."""
-        send_manifest(self._channel.control, self._ask, manifest, "adopt")
+        send_manifest(self._channel.control, self._ask, written(manifest), "adopt")
         self._await_done()
 
     def settle(self, seen: Look) -> None:
@@ -96,10 +96,13 @@ class AgentEnd:
         session = Session(self._ask, self._channel, self._progress)
         try:
             session.run()
-            manifest = manifest_from(self._ask)
-            session.publish(manifest)
+            # While the last files are read back; of a source in the pod a digest may turn out wrong till then.
+            early = written(manifest_from(self._ask)) if self._ask.source is None else None
+            session.finish()
+            what = early or written(manifest_from(self._ask))
+            session.publish(what)
             self._channel.control.send(BYE)
-            return manifest
+            return what.manifest
         finally:
             self.sent += session.sent
             session.stop()

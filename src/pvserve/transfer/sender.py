@@ -68,6 +68,8 @@ class Sender:
         self._full: queue.Queue[tuple[bytearray, int, int, int, int]] = queue.Queue()
         self.sent = 0
         self._count = threading.Lock()
+        self._turn = threading.Lock()
+        self._waits = False  # whether reading small files mostly waits, as for a network
 
     def start(self) -> None:
         """Run."""
@@ -165,8 +167,16 @@ class Sender:
             self._digested([(number, self._known[number], began)])
 
     def _read_pack(self, job: Job) -> None:
-        """Whole small files into one buffer: a table of numbers and sizes, then the bytes."""
+        """Two threads that do many short calls take the interpreter from each other at each: one pack at a time takes
+        fewer CPU seconds, unless the calls wait for something, which they had better do side by side."""
         buffer = self._take(self._free)
+        with contextlib.nullcontext() if self._waits else self._turn:
+            wall, cpu = time.monotonic(), time.thread_time()
+            self._read_small(job, buffer)
+            self._waits = time.monotonic() - wall > 3 * (time.thread_time() - cpu)
+
+    def _read_small(self, job: Job, buffer: bytearray) -> None:
+        """Whole small files into one buffer: a table of numbers and sizes, then the bytes."""
         table = ROOM + PACKED.size * len(job.numbers)
         position = table
         digests = []

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pvserve.errors import PvserveError
-from pvserve.model import Manifest
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import (
     AGAIN,
@@ -38,7 +37,7 @@ from pvserve.transfer.agent.frames import (
     Unexpected,
 )  # fmt: skip
 from pvserve.transfer.answers import understood
-from pvserve.transfer.ask import ROWS, Ask, place_of, send_manifest
+from pvserve.transfer.ask import ROWS, Ask, Written, place_of, send_manifest
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.copier import FarCopier
 from pvserve.transfer.judging import Judge
@@ -63,6 +62,7 @@ class Session:
         self._lock = threading.Condition()
         self._judge = Judge(ask, progress, self._moved, self._differs)
         self._window = Window(len(channel.data))
+        self._digested = 0  # files from the first one on whose digests are known
         self._error: BaseException | None = None
         self._done: dict[str, Any] | None = None
         self._heard = time.monotonic()
@@ -79,16 +79,26 @@ class Session:
         return self._sender.sent
 
     def run(self) -> None:
-        """Send what is missing until every file was read back and found equal; publishing is left to `publish`."""
+        """Send what is missing; return when all of the source has its digest, which `finish` waits to see come back."""
         have = self._begin()
         threading.Thread(target=self._guarded, args=(self._listen,), daemon=True).start()
         self._sender.start()
         self._plan(have)
+        self._wait(self._is_digested, "send")
+
+    def finish(self) -> None:
+        """Wait until every file was read back and found equal; publishing is left to `publish`."""
         self._wait(lambda: self._judge.done, "send")
 
-    def publish(self, manifest: Manifest) -> None:
+    def _is_digested(self) -> bool:
+        known = self._ask.known
+        while self._digested < len(known) and known[self._digested]:
+            self._digested += 1
+        return self._digested == len(known)
+
+    def publish(self, what: Written) -> None:
         """Make what was sent the version at the path."""
-        send_manifest(self._control, self._ask, manifest, "publish")
+        send_manifest(self._control, self._ask, what, "publish")
         self._wait(lambda: self._done is not None, "publish")
 
     def stop(self) -> None:

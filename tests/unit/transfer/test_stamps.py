@@ -21,7 +21,7 @@ from pvserve.transfer.agent.frames import GOOD
 from pvserve.transfer.agent.place import Partial, Place
 from pvserve.transfer.agent.receiver import Receiver
 from pvserve.transfer.agent.source import Origin, Source
-from pvserve.transfer.agent.stamps import HEAD, TICK_NS, identity_of, stamped, stamps_below
+from pvserve.transfer.agent.stamps import HEAD, TICK_NS, identity_of, stamped, stamps_below, tick_ns
 
 from .conftest import MIB
 from .pod import LocalPod, contents, tree
@@ -127,6 +127,17 @@ def test_only_files_at_rest_get_stamps() -> None:
     assert TICK_NS * 0.9 < (time.monotonic() - began) * 1e9 < 50 * TICK_NS
     assert [line.split()[0] for line in text.splitlines()[1:]] == [b"1", b"2"]
     assert [line.split()[0] for line in stamped(files, NOW).splitlines()[1:]] == [b"1"]
+
+
+def test_the_clock_of_file_times_is_this_kernels_only_where_the_file_system_is(tmp_path: Path) -> None:
+    assert tick_ns(local=False) == TICK_NS
+    assert 0 < tick_ns(local=True) <= TICK_NS
+    written = set()
+    began = time.monotonic_ns()
+    while time.monotonic_ns() - began <= tick_ns(local=True):
+        (tmp_path / "file").write_bytes(b"")
+        written.add((tmp_path / "file").stat().st_mtime_ns)
+    assert len(written) > 1
 
 
 class Told:

@@ -10,6 +10,7 @@ import os
 import threading
 from typing import Any, Callable
 
+from .direct import PIECE, Past, room
 from .expected import Back, Large, runs
 from .frames import CELL
 from .ledger import FATAL, Ledger
@@ -64,14 +65,22 @@ class Cells:
         self._opened: dict[int, Large] = {}
         self._tree = Tree(files)
         self._tree_lock = threading.Lock()
+        self._buffers: list[memoryview] = []  # one for each thread that reads back
 
-    def put(self, file: Large, offset: int, size: int, write: Callable[[int], None]) -> None:
-        """Write one cell by `write(descriptor)`, and see to its fsync. Raises NotInKernel, from `write`."""
+    def put(self, file: Large, offset: int, size: int, write: Callable[[Past], None]) -> None:
+        """Write cells by `write(target)`, and see to their fsync. Raises NotInKernel, from `write`."""
         self._room.hold(file.number, size, self.flush_all)
         try:
+            first, end = offset // CELL, -(-(offset + size) // CELL)
+            # The lock keeps the file from being taken for whole, and closed, while a cell is written.
             with file.lock:
-                write(self._open(file).fileno())
-                file.pending.append(offset // CELL)
+                if file.durable.find(b"\0", first, end) < 0:  # came twice
+                    self._room.release(file.number, size)
+                    return
+                opened = self._open(file)
+                file.target = file.target or Past(opened.fileno(), os.O_WRONLY)
+                write(file.target)
+                file.pending.extend(range(first, end))
                 file.pending_bytes += size
                 ready = file.pending_bytes >= FLUSH or file.whole()
         except NotInKernel:
@@ -107,6 +116,7 @@ class Cells:
         """Close what is open; nobody may write or read any more."""
         while self._opened:
             _, file = self._opened.popitem()
+            file.back.source = file.target = None
             if file.file is not None:
                 file.file.close()
 
@@ -176,7 +186,7 @@ class Cells:
             handle, back, end = file.file, file.back, _durable_end(file)
         try:
             if handle is not None and end > back.cells:
-                _read(handle.fileno(), file, back, end, self._given)
+                self._read(handle.fileno(), file, back, end)
         except OSError as error:
             self._ledger.trouble(file, error)
         finally:
@@ -186,15 +196,40 @@ class Cells:
                 whole = handle is not None and file.back is back and back.cells == len(file.durable)
                 if whole:  # nobody else reads or writes it any more
                     self._opened.pop(file.number, None)
-                    file.file = None
+                    file.file = file.target = None
         if more:
             self._read_later(file)
         elif whole:
             self._conclude(file, handle, back)
 
+    def _read(self, handle: int, file: Large, back: Back, end: int) -> None:
+        try:
+            buffer = self._buffers.pop()
+        except IndexError:
+            buffer = room()
+        back.source = back.source or Past(handle, os.O_RDONLY)
+        try:
+            first = back.cells
+            while back.cells < end:
+                start = back.cells * CELL
+                wanted = min(PIECE, end * CELL - start, file.size - start)
+                view = back.source.read(buffer, file.start + start, wanted)
+                if len(view) != wanted:
+                    raise OSError(errno.EIO, f"gave back fewer bytes than written at {start}")
+                if self._given is not None:
+                    for inner in range(0, wanted, CELL):
+                        self._given(file.number, start + inner, view[inner : inner + CELL])
+                back.hash.update(view)
+                back.cells += -(-wanted // CELL)
+            back.source.let_go(file.start + end * CELL, file.start + first * CELL)
+        finally:
+            self._buffers.append(buffer)
+
     def _conclude(self, file: Large, handle: Any, back: Back) -> None:
-        size = os.fstat(handle.fileno()).st_size
-        handle.close()
+        with file.turn:  # a cell that came twice may be under its fsync
+            size = os.fstat(handle.fileno()).st_size
+            back.source = None
+            handle.close()
         if not file.fits(size):
             self._ledger.trouble(file, OSError(errno.EIO, "has another size than what was written"))
         else:
@@ -206,18 +241,3 @@ def _durable_end(file: Large) -> int:
     limit = min(len(file.durable), file.back.cells + READ_ON)
     gap = file.durable.find(b"\0", file.back.cells, limit)
     return limit if gap < 0 else gap
-
-
-def _read(handle: int, file: Large, back: Back, end: int, given: Given | None) -> None:
-    buffer = memoryview(bytearray(CELL))
-    first = back.cells
-    while back.cells < end:
-        start = back.cells * CELL
-        wanted = min(CELL, file.size - start)
-        if os.preadv(handle, [buffer[:wanted]], file.start + start) != wanted:
-            raise OSError(errno.EIO, f"gave back fewer bytes than written at {start}")
-        if given is not None:
-            given(file.number, start, buffer[:wanted])
-        back.hash.update(buffer[:wanted])
-        back.cells += 1
-    os.posix_fadvise(handle, file.start + first * CELL, (end - first) * CELL, os.POSIX_FADV_DONTNEED)

@@ -12,13 +12,14 @@ import os
 import queue
 import threading
 import time
-from typing import Callable
+from typing import Callable, Iterator
 
+from .direct import PIECE, Past, room
 from .expected import LET_GO, Expected, Large
 from .frames import CELL, CHECKED, PACKED, SMALL, SOURCED
 from .receiver import PACK_FILES, Receiver
 from .reuse import FICLONE, NO_CLONE
-from .source import Origin, Source, SourceChanged, SourceUnreadable, piece
+from .source import Origin, Source, SourceChanged, SourceUnreadable, large_piece, piece
 from .volume import FILE_MODE, PLAIN, Tree, Unsafe
 
 COPIERS = 2
@@ -100,15 +101,16 @@ class Copier:
 
     def _share_known(self, files: list[Expected], tree: Tree) -> list[int]:
         """Share the blocks of files whose digests are known, so that nothing is read; what cannot be shared."""
-        made: list[tuple[Expected, int]] = []
+        done = self._receiver.take_shared(len(files), self._shared_ones(files, tree))
+        return [file.number for file in files[done:]]
+
+    def _shared_ones(self, files: list[Expected], tree: Tree) -> Iterator[tuple[Expected, int]]:
         for file in files:
             with self._source.reading(self._origins[file.number]) as original:
                 handle = self._shared(file, original, tree) if self._shares else -1
             if handle < 0:
-                break
-            made.append((file, handle))
-        self._receiver.take_shared(made)
-        return [file.number for file in files[len(made) :]]
+                return
+            yield file, handle
 
     def _copy_large(self, file: Large, origin: Origin, tree: Tree) -> None:
         began = time.time_ns()
@@ -147,22 +149,23 @@ class Copier:
     def _copy_cells(self, file: Large, original: int, origin: Origin) -> bytes:
         """Copy what is not durable yet; the digest of all, "" where it is known."""
         digest = None if file.digest else hashlib.sha256()
-        buffer = memoryview(bytearray(CELL))
+        source, buffer = Past(original, os.O_RDONLY), room()
         there = bytes(file.durable)
-        for offset in range(0, file.size, CELL):
-            size = min(CELL, file.size - offset)
+        step = CELL if file.durable_count else PIECE
+        for offset in range(0, file.size, step):
+            size = min(step, file.size - offset)
             wanted = not there[offset // CELL]
             if wanted and self._in_kernel:
-                self._in_kernel = self._receiver.copy_cell(file.number, offset, size, original)
+                self._in_kernel = self._receiver.copy_cells(file.number, offset, size, original)
                 wanted = not self._in_kernel
             if wanted or digest:
-                view = piece(original, buffer, offset, origin)
+                view = large_piece(source, buffer[:step], offset, origin)
                 if digest:
                     digest.update(view)
                 if wanted:
-                    self._receiver.cell(file.number, offset, view)
-            if (offset + CELL) % LET_GO == 0:
-                os.posix_fadvise(original, 0, offset, os.POSIX_FADV_DONTNEED)
+                    self._receiver.cells(file.number, offset, view)
+            if (offset + step) % LET_GO == 0:
+                source.let_go(offset)
         return digest.digest() if digest else b""
 
     def _copy_pack(self, numbers: list[int], tree: Tree) -> None:

@@ -11,6 +11,7 @@ import os
 import threading
 from typing import Any, Iterable
 
+from .direct import PIECE, Past, room
 from .frames import CELL
 from .volume import FILE_MODE, PROGRAM_MODE
 
@@ -40,11 +41,12 @@ class Expected:
 class Back:
     """How much of a large file the volume gave back, and its digest so far."""
 
-    __slots__ = ("cells", "hash")
+    __slots__ = ("cells", "hash", "source")
 
     def __init__(self) -> None:
         self.cells = 0
         self.hash = hashlib.sha256()
+        self.source: Past | None = None  # where it is read from, once some of it is
 
 
 class Large(Expected):
@@ -52,7 +54,7 @@ class Large(Expected):
 
     __slots__ = (
         "back", "base", "durable", "durable_count", "file", "lock", "pending", "pending_bytes", "queued", "reading",
-        "start", "turn",
+        "start", "target", "turn",
     )  # fmt: skip
 
     def __init__(self, number: int, path: str, size: int, program: bool, digest: str, base: int | None = None) -> None:
@@ -72,6 +74,7 @@ class Large(Expected):
         """As if nothing had come."""
         super().reset()
         self.file: Any | None = None
+        self.target: Past | None = None  # the same, to write to
         self.pending: list[int] = []  # cells written and not yet fsynced
         self.pending_bytes = 0
         self.durable = bytearray(-(-self.size // CELL))
@@ -102,17 +105,17 @@ def runs(cells: Iterable[int]) -> list[tuple[int, int]]:
 
 def digest_of(handle: int, size: int) -> bytes:
     """The sha256 of a file as the volume gives it back; OSError if it is not `size` bytes long."""
-    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
     digest, offset = hashlib.sha256(), 0
-    buffer = memoryview(bytearray(min(CELL, size + 1)))
-    while True:
-        count = os.preadv(handle, [buffer], offset)
-        if not count:
+    source, buffer = Past(handle, os.O_RDONLY), room()
+    source.let_go(size)
+    while offset <= size:
+        view = source.read(buffer, offset, min(PIECE, size + 1 - offset))
+        if not view:
             break
-        digest.update(buffer[:count])
-        offset += count
+        digest.update(view)
+        offset += len(view)
         if offset % LET_GO == 0:
-            os.posix_fadvise(handle, 0, offset, os.POSIX_FADV_DONTNEED)
+            source.let_go(offset)
     if offset != size:
         raise OSError(errno.EIO, f"gave back {offset} bytes instead of {size}")
     return digest.digest()

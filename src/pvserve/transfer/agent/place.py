@@ -15,6 +15,7 @@ from typing import Any
 
 from .journal import Journal
 from .volume import (
+    Told,
     Unsafe,
     components,
     look,
@@ -34,7 +35,7 @@ TRIES = 10
 FIRST_LEASE = 10**9  # epochs from here on are of Lease holders, lower ones of load steps without a client
 
 
-class Overtaken(Exception):
+class Overtaken(Told):
     """Another writer with a later epoch took the path over; `epoch` is that one where it lies there, else 0."""
 
     def __init__(self, text: str, epoch: int = 0) -> None:

@@ -14,13 +14,14 @@ import time
 
 from .expected import Expected
 from .place import CURRENT, FILES, MANIFEST, PATH, PUBLISHING, SUMS, Overtaken, Partial, Place
-from .stamps import STAMPS, Known, identity_of, stamped
-from .volume import Unsafe, look, open_directory, remove_tree, walk, write_durably
+from .stamps import STAMPS, Known, identity_of, stamped, tick_ns
+from .syncing import FileSystem
+from .volume import Told, Unsafe, look, open_directory, remove_tree, walk, write_durably
 
 EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 
 
-class Occupied(Exception):
+class Occupied(Told):
     """The path holds what this load may not replace."""
 
 
@@ -55,14 +56,17 @@ def adopt(place: Place, partial: Partial, texts: dict[str, bytes], digest: str) 
     """Say of the files that lie at the path already, digested just now, that they are this version."""
     top = open_directory(place.root, place.path)
     try:
-        for _, here, entry in walk(top):
-            if entry.is_file(follow_symlinks=False):
+        directories = []
+        for path, here, entry in walk(top):
+            if entry.is_dir(follow_symlinks=False):
+                directories.append(path)
+            elif entry.is_file(follow_symlinks=False):
                 handle = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
                 try:
                     os.fsync(handle)
                 finally:
                     os.close(handle)
-        _sync_directories(top)
+        _sync_directories(top, directories)
     finally:
         os.close(top)
     _write_version(place, texts, digest, {})
@@ -106,8 +110,10 @@ def _check_complete(partial: Partial, expected: dict[int, Expected]) -> Known:
     """Exactly the files that were verified lie there: none exchanged since, none besides. Then fsync directories."""
     wanted = {file.path: file for file in expected.values()}
     verified: Known = {}
+    directories: list[str] = []
     for path, here, entry in walk(partial.files):
         if entry.is_dir(follow_symlinks=False):
+            directories.append(path)
             continue
         file = wanted.pop(path, None)
         if file is None:
@@ -120,16 +126,15 @@ def _check_complete(partial: Partial, expected: dict[int, Expected]) -> Known:
         verified[identity_of(info)] = file.verified
     if wanted:
         raise Unsafe(next(iter(wanted)), "is gone after it was verified")
-    _sync_directories(partial.files)
+    _sync_directories(partial.files, directories)
     return verified
 
 
-def _sync_directories(top: int) -> None:
-    for path, _, entry in walk(top):
-        if entry.is_dir(follow_symlinks=False):
-            inner = open_directory(top, path)
-            os.fsync(inner)
-            os.close(inner)
+def _sync_directories(top: int, paths: list[str]) -> None:
+    for path in paths:
+        inner = open_directory(top, path)
+        os.fsync(inner)
+        os.close(inner)
     os.fsync(top)
 
 
@@ -141,7 +146,7 @@ def _write_version(place: Place, texts: dict[str, bytes], digest: str, verified:
             write_durably(here, name, texts[name])
         if verified:
             now = os.stat(SUMS, dir_fd=here).st_ctime_ns
-            write_durably(here, STAMPS, stamped(verified, now))
+            write_durably(here, STAMPS, stamped(verified, now, tick_ns(FileSystem(here).believed)))
     finally:
         os.close(here)
 

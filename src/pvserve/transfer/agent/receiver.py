@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from typing import Callable
+from typing import Callable, Iterable
 
 from .cells import Cells, Given
 from .expected import Expected, Large
@@ -19,6 +19,7 @@ from .frames import CELL, Broken
 from .ledger import Ledger, Tell
 from .place import Partial
 from .reuse import NotInKernel, copy_range
+from .syncing import FileSystem
 from .volume import Tree, look, write_all
 from .whole import PACK_FILES, Whole
 
@@ -49,7 +50,8 @@ class Receiver:
         self._work: queue.PriorityQueue[tuple[bool, int, Callable[[], None]]] = queue.PriorityQueue()
         self._order = itertools.count()
         self._cells = Cells(self._ledger, partial.files, self._later, given)
-        self._whole = Whole(self._ledger, partial.files, self._later)
+        self._system = FileSystem(partial.files)
+        self._whole = Whole(self._ledger, self._system, self._later)
         self._tree = Tree(partial.files)
         workers = range(min(4, max(2, os.cpu_count() or 2)))
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in workers]
@@ -93,14 +95,25 @@ class Receiver:
         file = self.expected.get(number)
         if not isinstance(file, Large) or offset % CELL or len(payload) != min(CELL, file.size - offset):
             raise Broken(f"a piece of file {number} at {offset} does not fit")
-        self._cells.put(file, offset, len(payload), lambda handle: write_all(handle, payload, file.start + offset))
+        self._cells.put(
+            file, offset, len(payload), lambda target: write_all(target.handle, payload, file.start + offset)
+        )
 
-    def copy_cell(self, number: int, offset: int, size: int, source: int) -> bool:
+    def cells(self, number: int, offset: int, data: memoryview) -> None:
+        """Pieces side by side, which lie in `direct.room`."""
+        file = self.expected[number]
+        assert isinstance(file, Large)
+        if self._system.believed:
+            self._cells.put(file, offset, len(data), lambda target: target.write(data, offset))
+        else:
+            self._cells.put(file, offset, len(data), lambda target: write_all(target.handle, data, offset))
+
+    def copy_cells(self, number: int, offset: int, size: int, source: int) -> bool:
         """The same from an open file, in the kernel; False, and nothing done, where it cannot."""
         file = self.expected[number]
         assert isinstance(file, Large)
         try:
-            self._cells.put(file, offset, size, lambda handle: copy_range(source, handle, offset, size))
+            self._cells.put(file, offset, size, lambda target: copy_range(source, target.handle, offset, size))
         except NotInKernel:
             return False
         return True
@@ -121,9 +134,10 @@ class Receiver:
         """A copy of a file that lies on the volume already; whether it is equal, its digest decides."""
         self._whole.copied(file, make)
 
-    def take_shared(self, made: list[tuple[Expected, int]]) -> None:
-        """Open files that share blocks with others of the digest that is expected of them: only made durable."""
-        self._whole.shared(made)
+    def take_shared(self, count: int, made: Iterable[tuple[Expected, int]]) -> int:
+        """Up to `count` files that share blocks with others of the digest that is expected of them, each open once it
+        is made: they are only made durable. How many there were."""
+        return self._whole.shared(count, made)
 
     def stop(self) -> None:
         """End the threads and close the files; nothing is told or condemned any more."""

@@ -12,17 +12,17 @@ from typing import Any
 
 from .place import PATH, Partial, Place
 from .publish import recover
-from .volume import look, open_directory, read_small, walk
+from .volume import Told, look, open_directory, read_small, walk
 
 PATH_LIMIT = 1 << 16
 GONE, RECORD, REPLACED = "gone", "record", "replaced"  # names below the partial transfer
 
 
-class NotOurs(Exception):
+class NotOurs(Told):
     """What lies at the path was not put there by pvserve."""
 
 
-class Entangled(Exception):
+class Entangled(Told):
     """Another model lies above or below the path."""
 
 

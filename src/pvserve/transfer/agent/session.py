@@ -10,7 +10,6 @@ import os
 import re
 import threading
 import time
-import traceback
 from typing import Any
 
 from .copier import Copier
@@ -40,15 +39,13 @@ from .frames import (
     Wire,
 )  # fmt: skip
 from .place import MANIFEST, SUMS, Overtaken, Partial, Place, space
-from .publish import Occupied, adopt, publish, recover, settle
+from .publish import adopt, publish, recover, settle
 from .questions import QUESTIONS, listed
 from .receiver import Receiver
-from .remove import Entangled, NotOurs
 from .reuse import candidates, copy_file
-from .source import Source, SourceChanged, SourceUnreadable, origins
+from .source import Source, origins
 from .survey import BATCH, state
-from .tidy import tidy
-from .volume import Tree, Unsafe
+from .volume import Told, Tree, Unsafe
 
 PING_SECONDS = 5.0
 SILENT_SECONDS = 90.0  # without a sign of life from the client the agent ends
@@ -63,6 +60,7 @@ class Session:
         self._heard = heard
         self._last: float | None = time.monotonic()
         self._over = threading.Event()
+        self._finishing = False
         self.receiver: Receiver | None = None
         self._partial: Partial | None = None
         self._place: Place | None = None
@@ -134,6 +132,8 @@ class Session:
 
     def _take(self, frame: Frame, tree: Tree) -> None:
         assert self.receiver is not None
+        if self._finishing:  # what came twice comes late, and the files are others' to read by now
+            return
         if frame.kind == DATA:
             self.receiver.cell(frame.number, frame.offset, frame.payload)
         elif frame.kind == PACK:
@@ -157,6 +157,8 @@ class Session:
         elif frame.kind == FINISH:
             self._finish(frame.json())
         elif frame.kind in (REMOVE, LEFT, SWEEP):
+            from .tidy import tidy  # here, and below: what few sessions need is loaded by those
+
             tidy(frame, self._wire)
         else:
             raise Broken(f"frame {frame.kind} came out of turn")
@@ -231,6 +233,9 @@ class Session:
                 settle(self._place, partial)
         else:
             assert self._partial is not None
+            assert self.receiver is not None
+            self._finishing = True
+            self.receiver.stop()
             kept = publish(self._place, self._partial, self._expected, texts, ask["digest"], ask["replace"])
         self._wire.send_json(DONE, {"kept": kept})
 
@@ -261,7 +266,9 @@ def describe(error: BaseException, place: Place | None) -> dict[str, Any]:
         told["path"] = str(error.filename or "")
     elif isinstance(error, Unsafe):
         told["path"], told["text"] = error.path, error.why
-    elif not isinstance(error, (Overtaken, Occupied, Broken, SourceChanged, SourceUnreadable, NotOurs, Entangled)):
+    elif not isinstance(error, (Told, Broken)):
+        import traceback
+
         told["text"] = "".join(traceback.format_exception(type(error), error, error.__traceback__))[-2000:]
     if isinstance(error, Overtaken):
         told["epoch"] = error.epoch

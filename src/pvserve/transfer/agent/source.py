@@ -12,11 +12,12 @@ import os
 import stat
 from typing import Any, Iterator, List, NamedTuple
 
+from .direct import PIECE, Past, room
 from .expected import LET_GO
-from .frames import CELL
+from .frames import SMALL
 from .place import META
 from .stamps import Known, identity_of, stamps_below
-from .volume import PLAIN, Unsafe, components, open_directory
+from .volume import PLAIN, Told, Unsafe, components, open_directory
 
 NAMES_LIMIT = 1_000_000  # links that fan out could name a file without end
 FILE_IS = {
@@ -31,11 +32,11 @@ FILE_IS = {
 Row = List[Any]
 
 
-class SourceChanged(Exception):
+class SourceChanged(Told):
     """A file is not what was listed."""
 
 
-class SourceUnreadable(Exception):
+class SourceUnreadable(Told):
     """Reading a file failed."""
 
 
@@ -151,12 +152,14 @@ class Source:
 
     def digest(self, origin: Origin) -> bytes:
         """The sha256 of a whole file."""
-        digest, buffer = hashlib.sha256(), memoryview(bytearray(CELL))
         with self.reading(origin) as handle:
-            for offset in range(0, origin.size, CELL):
-                digest.update(piece(handle, buffer, offset, origin))
-                if (offset + CELL) % LET_GO == 0:
-                    os.posix_fadvise(handle, 0, offset, os.POSIX_FADV_DONTNEED)
+            if origin.size <= SMALL:
+                return hashlib.sha256(piece(handle, memoryview(bytearray(SMALL)), 0, origin)).digest()
+            digest, source, buffer = hashlib.sha256(), Past(handle, os.O_RDONLY), room()
+            for offset in range(0, origin.size, PIECE):
+                digest.update(large_piece(source, buffer, offset, origin))
+                if (offset + PIECE) % LET_GO == 0:
+                    source.let_go(offset)
         return digest.digest()
 
     def peek(self, origin: Origin, offset: int, size: int) -> bytes:
@@ -184,6 +187,19 @@ def piece(handle: int, buffer: memoryview, offset: int, origin: Origin) -> memor
             _check(handle, origin)
             raise _unreadable(origin, offset + done, OSError(errno.EIO, "it ends here, though it is listed as longer"))
         done += count
+    return view
+
+
+def large_piece(source: Past, buffer: memoryview, offset: int, origin: Origin) -> memoryview:
+    """The same past the cache, into a buffer of `direct.room`; the offset is a multiple of CELL."""
+    size = min(len(buffer), origin.size - offset)
+    try:
+        view = source.read(buffer, offset, size)
+    except OSError as error:
+        raise _unreadable(origin, offset, error) from error
+    if len(view) < size:
+        _check(source.handle, origin)
+        raise _unreadable(origin, offset, OSError(errno.EIO, "it ends here, though it is listed as longer"))
     return view
 
 

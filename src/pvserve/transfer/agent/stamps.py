@@ -19,6 +19,7 @@ STAMPS = "stamps"
 HEAD = b"pvserve-stamps 1"
 LIMIT = 64 << 20
 TICK_NS = 20_000_000  # no kernel's clock of file times ticks slower (CONFIG_HZ is 100 or more)
+COARSE = 5  # CLOCK_REALTIME_COARSE of clock_gettime(2), which ext4 and xfs take file times from
 _SECOND = 1_000_000_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -31,21 +32,28 @@ def identity_of(info: os.stat_result) -> Identity:
     return info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
-def stamped(files: Known, now_ns: int) -> bytes:
+def tick_ns(local: bool) -> int:
+    """How long a file may change without its times moving; of a `local` file system this kernel's clock tells it."""
+    if not local:
+        return TICK_NS
+    return min(TICK_NS, 2 * int(time.clock_getres(COARSE) * _SECOND))
+
+
+def stamped(files: Known, now_ns: int, tick: int = TICK_NS) -> bytes:
     """The stamps of files that were at rest, as text; `now_ns` by the clock of the volume itself.
 
     A file that changed within the clock's present tick could change again without its times moving: the youngest ones
     are waited for, and file systems that count whole seconds get no stamps (git's "racy" rule).
     """
-    lack = max((_changed(identity) + TICK_NS - now_ns for identity in files), default=0)
-    if 0 < lack <= TICK_NS:
+    lack = max((_changed(identity) + tick - now_ns for identity in files), default=0)
+    if 0 < lack <= tick:
         time.sleep(lack / _SECOND)
         now_ns += lack
     lines = [HEAD]
     for identity, digest in files.items():
         at = _changed(identity)
-        if at + TICK_NS <= now_ns and at % _SECOND:
-            text = " ".join((*map(str, identity), digest)).encode("ascii")
+        if at + tick <= now_ns and at % _SECOND:
+            text = b"%d %d %d %d %s" % (*identity, digest.encode("ascii"))
             lines.append(b"%s %08x" % (text, zlib.crc32(text)))
     return b"\n".join(lines) + b"\n"
 

@@ -24,6 +24,12 @@ class FileSystem:
     def __init__(self, directory: int) -> None:
         self._directory = directory
         self._call = _syncfs(directory)
+        self._believed = self._call is not None
+
+    @property
+    def believed(self) -> bool:
+        """Whether it is one of those that the power-cut tests run on."""
+        return self._believed
 
     def mark(self) -> int:
         """A descriptor for `sync`, taken before the first byte is written: it hears of all errors since.

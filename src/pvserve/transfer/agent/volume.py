@@ -17,6 +17,10 @@ PLAIN = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # NONBLOCK: a planted FIFO
 DIRECTORY_MODE, FILE_MODE, PROGRAM_MODE = 0o775, 0o664, 0o775
 
 
+class Told(Exception):
+    """An error whose own words say all that the client needs."""
+
+
 class Unsafe(Exception):
     """Something on the volume is not what its name promises; `path` says where."""
 
