@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pvserve.cluster import Cluster
@@ -68,22 +69,22 @@ def _listing(out: bytes, order: dict[str, Any]) -> Listing | None:
         if kind == "file" and len(told) < ROWS_LIMIT:
             told.append(_row(line.get("row")))
         elif kind == "listed" and line.get("files") == len(told):
-            listing = told_listing(
-                told,
-                str(line["source"])[:1000],
-                include=order["include"],
-                exclude=[str(pattern) for pattern in line["exclude"]],
-            )
+            exclude = [str(pattern) for pattern in line["exclude"]]
+            if line.get("packed"):  # the rules are for what is in it
+                listing = told_listing(told, str(line["source"])[:1000])
+                listing = replace(listing, include=tuple(order["include"]), exclude=tuple(exclude))
+            else:
+                source = str(line["source"])[:1000]
+                listing = told_listing(told, source, include=order["include"], exclude=exclude)
             return _named(listing, line)
     return None
 
 
 def _named(listing: Listing, line: dict[str, Any]) -> Listing:
-    from dataclasses import replace
-
     notes = tuple(shown(str(note))[:500].strip('"') for note in line["notes"][:20])
     left_out = tuple(str(path) for path in line["leftOut"])
-    return replace(listing, name=str(line["name"])[:200], notes=notes, left_out=left_out)
+    estimated = bool(line.get("estimated"))
+    return replace(listing, name=str(line["name"])[:200], notes=notes, left_out=left_out, estimated=estimated)
 
 
 def _row(row: Any) -> Told:

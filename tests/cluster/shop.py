@@ -24,7 +24,7 @@ SIZES = {"model-00001.safetensors": 24_000_003, "model-00002.safetensors": 3_000
 TOKEN = "hf_word"
 # What the pod runs: the same files under the names of each protocol. Of `slow/…` a MiB takes 0.5 s, of `slower/…` 2 s.
 RUN = """\
-import random, socket, socketserver, ssl, sys, threading, time
+import io, random, socket, socketserver, ssl, sys, tarfile, threading, time
 sys.path.insert(0, "/shop")
 import shop
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -32,6 +32,14 @@ context.load_cert_chain("/tls/tls.crt", "/tls/tls.key")
 one_by_one = threading.Lock()
 def files(prefix):
     return {prefix + name: random.Random(name).randbytes(size) for name, size in %(sizes)r.items()}
+def archive(names):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
+        for name, data in names.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return {"archive/granite.tar.gz": out.getvalue()}
 def serve(port, files, token=""):
     made = shop.Shop(context, ("0.0.0.0", port))
     made.name, made.other_name, made.files, made.token = "%(host)s", "%(host)s.cluster.local", files, token
@@ -42,6 +50,7 @@ def serve(port, files, token=""):
                 time.sleep((int(last) - int(first)) / (1 << 20) * (2 if "/slower" in path else 0.5))
         return False
     made.faults = [slow]
+    made.said = {"Content-Type": "application/octet-stream"}  # KServe's storage initializer takes nothing else
 class Proxy(socketserver.StreamRequestHandler):
     def handle(self):
         port = int(self.rfile.readline().split()[1].rpartition(b":")[2])
@@ -57,7 +66,7 @@ class Proxy(socketserver.StreamRequestHandler):
         pump(self.connection, there)
 proxy = socketserver.ThreadingTCPServer(("0.0.0.0", 8446), Proxy)
 threading.Thread(target=proxy.serve_forever, daemon=True).start()
-serve(8443, {**files("granite/"), **files("slow/"), **files("slower/"), **files("")})
+serve(8443, {**files("granite/"), **files("slow/"), **files("slower/"), **files(""), **archive(files(""))})
 serve(8444, files(""), %(token)r)
 print("open", flush=True)
 threading.Event().wait()
@@ -113,9 +122,9 @@ def host_of(cluster: Cluster) -> str:
     return f"shop.{cluster.namespace}.svc"
 
 
-def trust(cluster: Cluster, file: Path, name: str = "odh-trusted-ca-bundle") -> None:
+def trust(cluster: Cluster, *files: Path, name: str = "odh-trusted-ca-bundle") -> None:
     """The ConfigMap that Open Data Hub would put there."""
-    data = {"ca-bundle.crt": "", "odh-ca-bundle.crt": file.read_text()}
+    data = {"ca-bundle.crt": "", "odh-ca-bundle.crt": "".join(file.read_text() for file in files)}
     make(cluster, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 
 

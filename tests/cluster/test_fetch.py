@@ -22,6 +22,7 @@ from pvserve.facts import name
 from pvserve.model import Entry, Manifest, manifest_digest
 from tests.unit.transfer.fetch.shop import KEY, SECRET
 
+from . import registry
 from .offers import image, make_namespace, until
 from .shop import PORT, TOKEN, contents, host_of, open_shop, secret, trust
 from .ui_service import leaving_nothing, make, own_pods, pvserve
@@ -47,7 +48,7 @@ def shop(any_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     with make_namespace(any_cluster, restricted) as namespace:
         cluster = Cluster.connect(namespace=namespace)
-        trust(cluster, open_shop(cluster, tmp_path_factory.mktemp("authority")))
+        trust(cluster, open_shop(cluster, tmp_path_factory.mktemp("authority")), *registry.cas())
         keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
         endpoint = f"https://{host_of(cluster)}:{PORT}/s3"
         secret(cluster, "models-s3", **keys, AWS_S3_ENDPOINT=endpoint, AWS_S3_BUCKET="bucket")
@@ -71,21 +72,34 @@ def where(cluster: Cluster) -> tuple[str, ...]:
     return ("-n", cluster.namespace, "-y", "--retain", "no")
 
 
-@pytest.mark.parametrize("kind", ["s3", "s3-storage-config", "hf", "https"])
+@pytest.mark.parametrize(
+    "kind", ["s3", "s3-storage-config", "hf", "https", "https-archive", "oci-image", "oci-artifact", "initializer"]
+)
 def test_a_source_is_fetched_proven_and_not_fetched_again(shop: Cluster, kind: str) -> None:
     host, one = f"https://{host_of(shop)}", "model-00001.safetensors"
+    pushed: tuple[str, ...] = ()
+    if kind == "oci-image":
+        registry.pull_secret(shop, "pull")
+        pushed = (registry.push_image(f"{shop.namespace}/granite", contents()), "--connection", "pull")
+    if kind == "oci-artifact":
+        pushed = (registry.push_artifact(f"open/{shop.namespace}", contents()),)
+    by_initializer = ("--storage-initializer", "--size", "200Mi")
     by_entry = ("--connection", "storage-config", "--connection-key", "granite")
     source, wanted = {
         "s3": (("s3:///granite", "--connection", "models-s3"), contents()),
         "s3-storage-config": (("s3://bucket/granite", *by_entry), contents()),
         "hf": (("hf://org/model", "--connection", "hub", "--endpoint", f"{host}:{PORT + 1}/hub"), contents()),
+        "https-archive": ((f"{host}:{PORT}/archive/granite.tar.gz",), contents()),
+        "initializer": ((f"{host}:{PORT}/granite/{one}", *by_initializer), {one: contents()[one]}),
+        "oci-image": (pushed, contents()),
+        "oci-artifact": (pushed, contents()),
         "https": ((f"{host}:{PORT}/granite/{one}",), {one: contents()[one]}),
     }[kind]  # fmt: skip
     target = f"pvc://{kind}/granite"
     ran = pvserve("load", source[0], target, *source[1:], *where(shop))
     assert ran.code == 0, ran.explained()
     assert ran.lines[-1]["manifest"] == digest_of(wanted)
-    for word in (SECRET, TOKEN):
+    for word in (SECRET, TOKEN, *([registry.told("LOGIN").partition(":")[2]] if pushed else ())):
         assert word not in ran.out + ran.err
     proof = pvserve("verify", target, "-n", shop.namespace)
     assert proof.code == 0, proof.explained()
@@ -225,6 +239,7 @@ def test_what_cannot_be_read_is_refused_with_its_cause_before_a_claim_is_made(sh
         ((*S3, "--image", image("busybox")), 3, "FetchNeedsPython"),
         ((S3[0], "--connection", "nobody"), 3, "MountNeedsObject"),
         (("hf://org/model", *hub), 3, "NoSuchSource"),
+        (("gs://bucket/granite",), 3, "SizeUnknown"),
         (("hf://org/model@v9", *hub, "--connection", "hub"), 3, "NoSuchSource"),
     ):
         ran = pvserve("load", source[0], "pvc://refused/x", *source[1:], *where(shop))
@@ -236,7 +251,7 @@ def test_what_cannot_be_read_is_refused_with_its_cause_before_a_claim_is_made(sh
 def test_a_certificate_of_a_ca_that_nobody_trusts_is_refused(shop: Cluster, tmp_path: Path) -> None:
     from tests.unit.cluster.authority import Authority
 
-    trust(shop, Authority(tmp_path).file, "others")
+    trust(shop, Authority(tmp_path).file, name="others")
     ran = pvserve("load", S3[0], "pvc://refused/x", *S3[1:], "--ca", "others", *where(shop))
     assert (ran.code, ran.error["reason"]) == (3, "SourceCertificate"), ran.explained()
 

@@ -1,7 +1,7 @@
 """Binaries of the bed, built as Go modules by version and kept.
 
 Owns bed/go/*/go.mod: one module for each component, since their dependencies do not agree. A binary is built once for
-its go.mod, go.sum and Go version; the cache's path says so.
+its go.mod, go.sum, own source and Go version; the cache's path says so.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ COMPONENTS = (
     Component("cni"),
     Component("coredns"),
     Component("versitygw"),
+    Component("registry"),  # its program is here: distribution's registry, with no cloud's storage driver
     Component("helm"),  # of tests of rendered charts
 )
 
@@ -77,8 +78,8 @@ def installed(bed: Settings) -> dict[str, Path]:
 def _ensure(bed: Settings, component: Component, go: str, version: str, say: Callable[[str], None]) -> Path:
     source = MODULES / component.module
     digest = hashlib.sha256(f"{version} {component} {_linker_flags(component)}".encode())
-    for file in ("go.mod", "go.sum"):
-        digest.update((source / file).read_bytes())
+    for file in [source / "go.mod", source / "go.sum", *sorted(source.glob("*.go"))]:
+        digest.update(file.read_bytes())
     target = bed.cache / "bin" / f"{component.module}-{digest.hexdigest()[:16]}"
     if target.exists():
         return target

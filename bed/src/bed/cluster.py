@@ -22,7 +22,7 @@ EXTRAS = {"vllm": reference("vllm-cpu")}
 FIRST_IMAGES = (node.PAUSE_IMAGE,)  # without which no pod starts
 # What `down` removes of the bed's home; keys and kubeconfig stay, so that copies of the kubeconfig stay good.
 LEFT = (
-    *("etcd", "containerd", "kubelet", "cni", "images", "s3", "log", "pid", "tmp", "volumes"),
+    *("etcd", "containerd", "kubelet", "cni", "images", "s3", "registry", "log", "pid", "tmp", "volumes"),
     *components.EMULATORS,
     *("*.kubeconfig", "*.yaml", "*.toml", "*.json", "Corefile", "provisioner.ready", "volumes-dir", "kserve"),
 )

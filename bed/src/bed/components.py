@@ -40,6 +40,7 @@ COMPONENTS = (
     "kube-proxy",
     "coredns",
     "versitygw",
+    "registry",
     "provisioner",
     *EMULATORS,
 )

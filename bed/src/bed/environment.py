@@ -11,7 +11,7 @@ import shlex
 from bed import processes, services
 from bed.errors import BedError
 from bed.images import reference
-from bed.settings import ADDRESS, S3_PORT, Settings
+from bed.settings import ADDRESS, REGISTRY_PORT, S3_PORT, Settings
 
 IMAGES = {
     "BUSYBOX": "busybox",  # sh, tar and sha256sum, no Python
@@ -23,7 +23,9 @@ S3_REGION = "us-east-1"  # versitygw's own
 
 
 def variables(bed: Settings) -> dict[str, str]:
-    """KUBECONFIG, images (PVSERVE_TEST_IMAGE_*) and S3 (PVSERVE_TEST_S3_*). Raises BedError when the bed is down."""
+    """KUBECONFIG, images (PVSERVE_TEST_IMAGE_*), S3 (PVSERVE_TEST_S3_*), a registry (PVSERVE_TEST_REGISTRY*).
+
+    Raises BedError when the bed is down."""
     if not processes.pid(bed, "kube-apiserver"):
         raise BedError("the bed is not up", "bed up")
     access, secret = services.s3_keys(bed)
@@ -35,6 +37,10 @@ def variables(bed: Settings) -> dict[str, str]:
         "PVSERVE_TEST_S3_ACCESS_KEY": access,
         "PVSERVE_TEST_S3_SECRET_KEY": secret,
         "PVSERVE_TEST_S3_REGION": S3_REGION,
+        "PVSERVE_TEST_REGISTRY": f"{services.REGISTRY_NAME}:{REGISTRY_PORT}",  # as pods reach it
+        "PVSERVE_TEST_REGISTRY_LOCAL": f"{ADDRESS}:{REGISTRY_PORT}",
+        "PVSERVE_TEST_REGISTRY_LOGIN": f"{access}:{secret}",
+        "PVSERVE_TEST_REGISTRY_CA": str(bed.home / "pki" / "ca.crt"),
     }
 
 

@@ -19,7 +19,7 @@ from bed import processes, services
 from bed.build import installed
 from bed.components import EMULATORS, expected
 from bed.node import Node
-from bed.settings import ADDRESS, DNS_READY_PORT, PROXY_HEALTH_PORT, S3_PORT, Settings
+from bed.settings import ADDRESS, DNS_READY_PORT, PROXY_HEALTH_PORT, REGISTRY_PORT, S3_PORT, Settings
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def signs(bed: Settings, here: Node, kubectl: Path) -> list[Sign]:
         Sign("Services ready (kube-proxy)", lambda: _answers(ADDRESS, PROXY_HEALTH_PORT, "/healthz"), "kube-proxy"),
         Sign("names ready (CoreDNS)", lambda: _answers("127.0.0.1", DNS_READY_PORT, "/ready"), "coredns"),
         Sign("S3 ready (versitygw)", lambda: _listens(ADDRESS, S3_PORT), "versitygw"),
+        Sign("registry ready", lambda: _listens(ADDRESS, REGISTRY_PORT), "registry"),
         Sign("storage ready", lambda: _provisions(bed), "provisioner"),
     ]
     for name in expected(bed):

@@ -1,4 +1,4 @@
-"""What the bed adds to plain Kubernetes: names (CoreDNS), S3 (versitygw), storage classes and their provisioner.
+"""What the bed adds to plain Kubernetes: names (CoreDNS), S3 (versitygw), a registry, storage classes.
 
 Owns how they run as processes of the machine and how pods reach them: Services without selectors whose endpoint is
 the bridge's address.
@@ -10,19 +10,21 @@ import secrets
 import sys
 from pathlib import Path
 
-from bed import openshift
+from bed import openshift, pki
 from bed.settings import (
     ADDRESS,
     DNS_PORT,
     DNS_READY_PORT,
     DNS_SERVICE,
     DOMAIN,
+    REGISTRY_PORT,
     S3_PORT,
     SYSTEM_NAMESPACE,
     Settings,
 )
 
 BLOCK, SHARED = "bed.pvserve.io/block", "bed.pvserve.io/shared"
+REGISTRY_NAME = f"registry.{SYSTEM_NAMESPACE}.svc.{DOMAIN}"
 S3_ENDPOINT = f"http://s3.{SYSTEM_NAMESPACE}.svc.{DOMAIN}:{S3_PORT}"
 
 
@@ -36,19 +38,30 @@ def commands(bed: Settings, binary: dict[str, Path]) -> dict[str, tuple[list[str
     s3 += ["posix", bed.home / "s3"]
     return {
         "coredns": ([binary["coredns"], "-conf", corefile], {}),
+        "registry": (_registry(bed, binary), {}),
         "versitygw": (s3, {"ROOT_ACCESS_KEY": access, "ROOT_SECRET_KEY": secret}),
         "provisioner": ([sys.executable, "-P", "-m", "bed.provisioner"], {"KUBECONFIG": str(bed.kubeconfig)}),
     }
 
 
 def s3_keys(bed: Settings) -> tuple[str, str]:
-    """Access key and secret key of the bed's S3, made once."""
+    """Access key and secret key of the bed's S3, made once; also user and password of its registry."""
     file = bed.home / "s3.keys"
     if not file.exists():
         file.touch(mode=0o600)
         file.write_text(f"bed {secrets.token_hex(16)}")
     access, secret = file.read_text().split()
     return access, secret
+
+
+def _registry(bed: Settings, binary: dict[str, Path]) -> list[str | Path]:
+    """Over TLS with a certificate of the bed's authority."""
+    directory = bed.home / "registry"
+    directory.mkdir(exist_ok=True)
+    certificate, key = pki.serving(bed.home / "pki", "registry", [ADDRESS], [REGISTRY_NAME])
+    user, password = s3_keys(bed)
+    address = f"{ADDRESS}:{REGISTRY_PORT}"
+    return [binary["registry"], address, certificate, key, directory, f"{user}:{password}"]
 
 
 def s3_access_log(bed: Settings) -> Path:
@@ -90,6 +103,7 @@ def objects() -> list[dict[str, object]]:
             "kube-system", "kube-dns", DNS_SERVICE, [("dns", "UDP", 53, DNS_PORT), ("dns-tcp", "TCP", 53, DNS_PORT)]
         ),
         *_service(SYSTEM_NAMESPACE, "s3", None, [("http", "TCP", S3_PORT, S3_PORT)]),
+        *_service(SYSTEM_NAMESPACE, "registry", None, [("https", "TCP", REGISTRY_PORT, REGISTRY_PORT)]),
         _storage_class("gp3-csi", BLOCK, "WaitForFirstConsumer", default=True),
         _storage_class("nfs-rwx", SHARED, "Immediate", default=False),
         openshift.definition(),

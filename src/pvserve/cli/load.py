@@ -20,7 +20,8 @@ def command(shared: Shared, target: str, dry_run: bool, yes: bool, **flags: Any)
     """Bring SOURCE to TARGET, pvc://CLAIM[/PATH].
 
     SOURCE is a model directory, pvc://CLAIM/PATH of the same namespace, or what the cluster reads itself:
-    s3://BUCKET/PREFIX, https://HOST/FILE, hf://ORG/MODEL[@REVISION].
+    s3://BUCKET/PREFIX, https://HOST/FILE, hf://ORG/MODEL[@REVISION],
+    oci://REGISTRY/REPOSITORY[:TAG|@DIGEST].
     """
     from pvserve.spec.place import parse_target
 

@@ -165,7 +165,9 @@ _BYTES = [
     click.option("--replace", is_flag=True, default=None, help="Allow other content where a model lies already."),
     click.option("--include", multiple=True, help="Only files that match this pattern; may be given several times."),
     click.option("--exclude", multiple=True, help="Leave out files that match this pattern; several times."),
-    click.option("--connection", metavar="SECRET", help="Secret with the credentials of an s3://, https:// or hf://."),
+    click.option(
+        "--connection", metavar="SECRET", help="Secret with the credentials of an s3://, https://, hf:// or oci://."
+    ),
     click.option("--connection-key", metavar="KEY", help="Its entry, where it is a KServe storage-config."),
     click.option("--endpoint", help="Address of the S3 server, or of a mirror of the Hugging Face Hub."),
     click.option("--region", help="S3 region."),
@@ -176,6 +178,9 @@ _BYTES = [
     click.option("--no-proxy", help="Hosts and networks that it is not for."),
     click.option(
         "--shards", type=click.IntRange(1, 64), help="Pods that fetch it together; ReadWriteMany claims only."
+    ),
+    click.option(
+        "--storage-initializer", is_flag=True, default=None, help="Download with KServe's own storage initializer."
     ),
     click.option("--queue", help="Kueue LocalQueue for the Job that fetches."),
     click.option("--checksum", is_flag=True, help="Read every byte again instead of trusting the digest cache."),

@@ -42,6 +42,7 @@ KEYS = {
     "proxy": "fetch.proxy",
     "no_proxy": "fetch.noProxy",
     "shards": "fetch.shards",
+    "storage_initializer": "fetch.storageInitializer",
     "queue": "fetch.queue",
     "detach": "fetch.detach",
     "timeout": "timeout",

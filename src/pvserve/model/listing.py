@@ -52,6 +52,7 @@ class Listing:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    estimated: bool = False  # the sizes are guesses: the files come packed
 
     @property
     def bytes(self) -> int:

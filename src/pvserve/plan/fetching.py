@@ -26,7 +26,7 @@ from pvserve.plan.source import Source
 from pvserve.plan.steps import LoadJob
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.place import Place
-from pvserve.spec.remote import parse_remote
+from pvserve.spec.remote import INITIALIZER, parse_remote
 
 SECRET_MOUNT, CA_MOUNT = "/pvserve-secret", "/pvserve-ca"  # where the program looks
 STORAGE_CONFIG = "storage-config"  # KServe's default name (config/configmap/inferenceservice.yaml, credentials)
@@ -35,6 +35,7 @@ TRUSTED_CA = "odh-trusted-ca-bundle"  # Open Data Hub puts it into every namespa
 SHARDS = "shards"
 QUEUE = "kueue.x-k8s.io/queue-name"
 MEMORY = "256Mi"
+INITIALIZER_MEMORY = "2Gi"  # of KServe's libraries, beside ours; its own default is 1Gi
 RETRIES = 6
 KEPT_SECONDS = 24 * 3600  # a finished Job that nobody came back for
 # After these exit codes the same pod would end the same way; 5 and signals are tried again (docs/exit-codes.md).
@@ -77,8 +78,11 @@ def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part
     place = Place(spec.claim.name, path)
     claim = facts.claim.object if isinstance(facts.claim.object, dict) else None
     recorded = recorded_models(claim).get(path, {})
-    if recorded and recorded.get("listing") == source.fingerprint:
-        return Part(unchanged=(f"{place} holds the model: {recorded['manifest']}",))
+    unlisted = source.at_most and not source.bytes
+    if recorded and recorded.get("listing") == source.fingerprint and not (unlisted and spec.loader.replace):
+        note = "whether the source has changed since nobody can tell; --replace downloads it again"
+        unchanged = f"{place} holds the model: {recorded['manifest']}"
+        return Part(unchanged=(unchanged,), notes=(note,) if unlisted else ())
     if recorded and not spec.loader.replace:
         return refused(
             "PathOccupied",
@@ -201,7 +205,7 @@ def job_program(job: Object, files: dict[str, str]) -> dict[str, Any]:
 
 
 def _order(spec: ModelSpec, facts: Facts, place: Place, source: Source | None, secret: Connection) -> dict[str, Any]:
-    remote, fetch = parse_remote(spec.model or ""), spec.fetch
+    remote, fetch = parse_remote(spec.model or "", spec.fetch.storage_initializer), spec.fetch
     told = {
         "endpoint": fetch.endpoint,
         "region": fetch.region,
@@ -245,7 +249,9 @@ def _job(spec: ModelSpec, facts: Facts, image: str, place: Place) -> dict[str, A
     inner = pod["spec"]
     container = inner["containers"][0]
     container["command"] = ["python3", "-X", "utf8", "-I", "-S", f"{PROGRAM_MOUNT}/{PROGRAM_START}"]
-    container["resources"] = {"requests": {"cpu": "200m", "memory": MEMORY}, "limits": {"memory": MEMORY}}
+    remote = parse_remote(spec.model or "", spec.fetch.storage_initializer)
+    most = INITIALIZER_MEMORY if remote.scheme == INITIALIZER else MEMORY
+    container["resources"] = {"requests": {"cpu": "200m", "memory": MEMORY}, "limits": {"memory": most}}
     container["volumeMounts"] = [*container["volumeMounts"], program_mount()]
     _mount_sources(spec, inner, connection(spec, facts))
     annotations = {PLACE: str(place)}

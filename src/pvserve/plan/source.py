@@ -59,7 +59,7 @@ def of_directory(listing: Listing, content: Manifest | None) -> Source:
 
 def of_remote(listing: Listing) -> Source:
     """What a source holds that the cluster reads itself, as the program in the cluster listed it."""
-    return replace(of_directory(listing, None), words=listing.source, remote=True)
+    return replace(of_directory(listing, None), words=listing.source, remote=True, at_most=listing.estimated)
 
 
 def is_place(model: str | None) -> bool:

@@ -157,6 +157,11 @@ def _new(spec: ModelSpec, facts: Facts, source: Source) -> Keeping:
         whose = "the bytes of this run's models on it" if source.beside[0] else "the model's bytes"
         message = f"a claim of {size} cannot hold {whose}, {content[0]}: {needed} would do"
         return Keeping(refused("ClaimTooSmall", message, f"--size {needed}, or leave --size out"))
+    if source.remote and source.at_most and not source.bytes and not size:
+        message = (
+            f"nobody can tell how large {source.words} is before it is downloaded, and claim {spec.claim.name} is new"
+        )
+        return Keeping(refused("SizeUnknown", message, "say how large the claim is to be: --size"))
     others = " of this run's models on it" if source.beside[0] else ""
     size_why = "as asked for" if size else f"{content[0]} bytes{others} and headroom"
     claim = new_claim(spec.claim.name, namespace, keeping.storage_class, mode, size or claim_size(*content))

@@ -35,7 +35,8 @@ def find_load(plan: Plan) -> InCluster | None:
             remedy=(
                 load_command(step, plan.namespace),
                 "then render again: what is on the claim is not loaded; or add --no-load for the serving objects alone",
-                "or name a model that the cluster can read: pvc://CLAIM/PATH of the same namespace, s3://, https://, hf://",
+                "or name a model that the cluster can read: pvc://CLAIM/PATH of the same namespace, s3://, "
+                "https://, hf://, oci://",
             ),
         )
     files = fetch_files() if isinstance(step, LoadJob) else step_files()

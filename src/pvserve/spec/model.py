@@ -85,7 +85,7 @@ class LoaderSpec(_Strict):
 
 
 class FetchSpec(_Strict):
-    """How the cluster fetches a model that it reads itself (`s3://`, `https://`, `hf://`)."""
+    """How the cluster fetches a model that it reads itself (`s3://`, `https://`, `hf://`, `oci://`)."""
 
     connection: ObjectName | None = Field(
         default=None, description="Secret with the credentials; mounted by reference, never read by pvserve"
@@ -112,6 +112,11 @@ class FetchSpec(_Strict):
         le=64,
         description="pods that fetch it together, on nodes of their own; ReadWriteMany claims only",
     )
+    storage_initializer: bool = Field(
+        default=False,
+        alias="storageInitializer",
+        description="download with KServe's own storage initializer, as `gs://`, `hdfs://` and Azure always are",
+    )
     queue: DnsLabel | None = Field(default=None, description="Kueue LocalQueue for the Job")
     detach: bool = Field(default=False, description="end once the Job runs; `pvserve status pvc://…` follows it")
 
@@ -132,7 +137,7 @@ class ModelSpec(_Strict):
     model: Pattern | None = Field(
         default=None,
         description="model directory on this machine, in a file relative to the file; `pvc://`, `s3://`, `https://`, "
-        "`hf://`: read in the cluster",
+        "`hf://`, `oci://`, `gs://`, `hdfs://`: read in the cluster",
     )
     name: ServiceName = Field(description="name of the InferenceService to be")
     namespace: DnsLabel | None = Field(default=None, description="default: the namespace of the kubeconfig context")
@@ -192,7 +197,7 @@ class ModelSpec(_Strict):
 
     def _checked_remote(self, model: str) -> None:
         try:
-            parse_remote(model)
+            parse_remote(model, self.fetch.storage_initializer)
         except ValueError as error:
             raise ValueError(f"`model` {error}") from None
 

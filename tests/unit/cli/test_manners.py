@@ -88,7 +88,7 @@ def test_the_shell_completes_commands_and_flags() -> None:
         return [line.split(",")[1] for line in done.stdout.splitlines()]
 
     assert completed("pvserve de", 1) == ["deploy"]
-    assert completed("pvserve deploy --storage", 2) == ["--storage-class"]
+    assert completed("pvserve deploy --storage-c", 2) == ["--storage-class"]
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])

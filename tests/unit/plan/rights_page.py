@@ -10,7 +10,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "rights.md"
 STATISTICS = Right("get", "", "nodes/proxy")
 USES = {
     "load": "Load a model (`load`, first half of `deploy`)",
-    "fetch": "Load what the cluster reads itself (`s3://`, `https://`, `hf://`), beside the rights to load",
+    "fetch": "Load what the cluster reads itself (`s3://`, `https://`, `hf://`, `oci://`), beside the rights to load",
     "serve": "Serve it (`serve`, second half of `deploy`)",
     "prove": "Prove it (`verify`, end of `deploy`)",
     "in-place": "Edit a service in place, and back (`--in-place`, `rollback`)",

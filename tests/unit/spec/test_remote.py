@@ -44,6 +44,6 @@ def test_what_names_no_source(uri: str) -> None:
         parse_remote(uri)
 
 
-@pytest.mark.parametrize("model", ["./granite", "/m", "pvc://c/p", "oci://r/m", None])
+@pytest.mark.parametrize("model", ["./granite", "/m", "pvc://c/p", "ftp://r/m", None])
 def test_what_this_machine_reads_or_nobody(model: str | None) -> None:
     assert not is_remote(model)

@@ -53,6 +53,7 @@ class Receiver:
         self._system = FileSystem(partial.files)
         self._whole = Whole(self._ledger, self._system, self._later)
         self._tree = Tree(partial.files)
+        self._noted: dict[int, list[list[str]]] | None = None  # the journal by file, of those not expected yet
         workers = range(min(4, max(2, os.cpu_count() or 2)))
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in workers]
         for thread in self._threads:
@@ -62,17 +63,24 @@ class Receiver:
         """Believe the journal, as far as the files bear it out."""
         for line in self._partial.journal.lines:
             file = self.expected.get(int(line[1]))
-            if file is None or line[0] == "f":
-                continue
-            if line[0] == "x":
-                file.reset()
-            elif line[0] == "v" and int(line[2]) == file.size:
-                file.inode, file.verified = int(line[3]), line[4]
-            elif line[0] == "d" and isinstance(file, Large):
-                file.mark([(int(line[2]), int(line[3]))])
+            if file is not None and line[0] != "f":
+                _believe(file, line)
         for file in self.expected.values():
             if file.verified or (isinstance(file, Large) and file.durable_count):
                 self._check_resumed(file)
+
+    def expect(self, file: Expected) -> None:
+        """One more file, of a source whose files are known as they come; the journal is believed as by `resume`."""
+        self.expected[file.number] = file
+        if self._noted is None:
+            self._noted = {}
+            for line in self._partial.journal.lines:
+                if line[0] != "f":
+                    self._noted.setdefault(int(line[1]), []).append(line)
+        for line in self._noted.pop(file.number, ()):
+            _believe(file, line)
+        if file.verified or (isinstance(file, Large) and file.durable_count):
+            self._check_resumed(file)
 
     def _check_resumed(self, file: Expected) -> None:
         parent, _, name = file.path.rpartition("/")
@@ -170,3 +178,12 @@ class Receiver:
                 work()
             except BaseException as error:  # noqa: BLE001 - a thread's last word must reach the client
                 self._ledger.end(error)
+
+
+def _believe(file: Expected, line: list[str]) -> None:
+    if line[0] == "x":
+        file.reset()
+    elif line[0] == "v" and int(line[2]) == file.size:
+        file.inode, file.verified = int(line[3]), line[4]
+    elif line[0] == "d" and isinstance(file, Large):
+        file.mark([(int(line[2]), int(line[3]))])

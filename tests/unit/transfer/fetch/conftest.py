@@ -43,6 +43,15 @@ class Kind:
                 "repository": "org/model",
                 "endpoint": f"{self.shop.url}/hub",
             }
+        if self.scheme == "oci":
+            host = self.shop.url.partition("://")[2]
+            return {
+                "scheme": "oci",
+                "uri": f"oci://{host}/org/model:main",
+                "registry": host,
+                "repository": "org/model",
+                "reference": "main",
+            }
         (name,) = self.shop.files
         return {"scheme": "https", "uri": f"{self.shop.url}/{name}"}
 
@@ -121,7 +130,7 @@ def make(tmp_path: Path, authority: Authority) -> Iterator[Callable[[str], Kind]
         shop.server_close()
 
 
-@pytest.fixture(params=["s3", "hf", "https"])
+@pytest.fixture(params=["s3", "hf", "https", "oci"])
 def kind(request: pytest.FixtureRequest, make: Callable[[str], Kind]) -> Kind:
     return make(request.param)
 

@@ -47,6 +47,8 @@ class Shop(ThreadingHTTPServer):
         self.tags: dict[str, str] = {}
         self.said: dict[str, str] = {}  # headers of every file
         self.unsigned_too = False  # S3: the bucket is open to all
+        self.manifests: dict[str, tuple[str, bytes]] = {}  # registry: by tag or digest; else one of all files, as main
+        self.login = ""  # registry: user:password that gets a token; "" for a registry that is open to all
         self.scheme = "https" if context else "http"
         if context:
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
@@ -97,6 +99,8 @@ class Handler(BaseHTTPRequestHandler):
             self.s3(path)
         elif path.startswith("/hub/"):
             self.hub(path)
+        elif path.startswith("/v2/") or path == "/token":
+            self.oci(path)
         elif path.startswith("/blob/"):
             self.blob()
         else:
@@ -227,6 +231,45 @@ class Handler(BaseHTTPRequestHandler):
             key = hmac.digest(key, word.encode(), "sha256")
         good = hmac.compare_digest(hmac.digest(key, text.encode(), "sha256").hex(), signature)
         return "" if good and "host" in names.split(";") else "SignatureDoesNotMatch"
+
+    # A registry: `org/model`, whose blobs lie elsewhere, as those of registries in a cloud do
+
+    def oci(self, path: str) -> None:
+        shop = self.server
+        if path == "/token":
+            basic = "Basic " + base64.b64encode(shop.login.encode()).decode()
+            asked = dict(parse_qsl(urlsplit(self.path).query))
+            good = self.headers.get("Authorization") == basic and asked["scope"] == "repository:org/model:pull"
+            return self.answer({"token": "pass"}) if good else self.error(401)
+        if shop.login and self.headers.get("Authorization") != "Bearer pass":
+            where = f'Bearer realm="{shop.url}/token",service="shop",scope="repository:org/model:pull"'
+            return self.error(401, {"WWW-Authenticate": where}, b'{"errors":[{"code":"UNAUTHORIZED"}]}')
+        if match := re.fullmatch(r"/v2/org/model/manifests/(.+)", path):
+            found = shop.manifests.get(match[1]) or (self.artifact() if match[1] == "main" else None)
+            if found is None:
+                return self.error(404, body=b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
+            return self.send(200, found[1], {"Content-Type": found[0]})
+        if match := re.fullmatch(r"/v2/org/model/blobs/sha256:([0-9a-f]{64})", path):
+            names = (name for name in shop.files if hashlib.sha256(shop.files[name]).hexdigest() == match[1])
+            if name := next(names, ""):
+                there = shop.url.replace(shop.name, shop.other_name)
+                until = datetime.datetime.now().timestamp() + shop.link_seconds
+                return self.error(307, {"Location": f"{there}/blob/{quote(name)}?until={until}"})
+        return self.error(404, body=b'{"errors":[{"code":"NAME_UNKNOWN"}]}')
+
+    def artifact(self) -> tuple[str, bytes]:
+        """What `oras push` makes of the files."""
+        layers = [
+            {
+                "mediaType": "application/octet-stream",
+                "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+                "size": len(data),
+                "annotations": {"org.opencontainers.image.title": name},
+            }
+            for name, data in self.server.files.items()
+        ]
+        kind = "application/vnd.oci.image.manifest.v1+json"
+        return kind, json.dumps({"schemaVersion": 2, "mediaType": kind, "layers": layers}).encode()
 
     # The Hub: `/hub` is HF_ENDPOINT
 

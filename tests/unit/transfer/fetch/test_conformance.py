@@ -31,6 +31,8 @@ def largest(files: Files) -> str:
 
 def bytes_of(path: str, files: Files) -> bool:
     """Whether a request is for a file's bytes."""
+    if path.startswith("/v2/"):
+        return False
     return "/api/" not in path and not path.rstrip("/").endswith("/s3/bucket") and "/resolve/" not in path
 
 

@@ -25,35 +25,51 @@ PICKLES = (
 )  # fmt: skip
 # The same weights for other frameworks, which repositories keep beside their safetensors.
 DOUBLES = ("tf_model*.h5", "flax_model*.msgpack", "rust_model.ot")
-PUBLIC = ("hf", "https", "http")  # sources that strangers write to
+PUBLIC = ("hf", "https", "http", "oci")  # sources that strangers write to
 NAMED = 20
 
 
 def chosen(rows: Rows, scheme: str, include: Sequence[str], exclude: Sequence[str], allow_pickle: bool) -> Listing:
     """What is to be loaded. Raises as `pvserve.model.listing`, and Refused `PickleRefused`."""
+    if rows.mover is not None:
+        return _unopened(rows, include, exclude, allow_pickle)
     told = [Told(found(item), item.fault) for item in rows.items]
     listing = _listed(told, rows, include, exclude)
     if scheme not in PUBLIC:
         return listing
-    doubles, note = _doubles(listing, include)
+    doubles, note = left_out_doubles([entry.path for entry in listing.entries], include)
     if doubles and not allow_pickle:
         listing = _listed(told, rows, include, (*exclude, *doubles))
         listing = with_notes(listing, note)
-    pickles = [entry.path for entry in listing.entries if _is(entry.path, PICKLES)]
+    pickles = [entry.path for entry in listing.entries if is_one_of(entry.path, PICKLES)]
     if pickles and not allow_pickle:
-        rest = f", and {len(pickles) - 1} more are" if pickles[1:] else ""
-        raise Refused(
-            "PickleRefused",
-            f"{shown(pickles[0])} is a pickle{rest}: loading one "
-            "runs whatever its author wrote into it; nothing was loaded",
-            subject=rows.words,
-            detail="\n".join(shown(path) for path in pickles[:NAMED]),
-            remedy=(
-                "leave them out with --exclude 'PATTERN'",
-                "or take them with --allow-pickle, if you trust the author",
-            ),
-        )
+        raise pickles_refused(pickles, rows.words)
     return listing
+
+
+def pickles_refused(pickles: Sequence[str], words: str) -> Refused:
+    """The error that names them."""
+    rest = f", and {len(pickles) - 1} more are" if pickles[1:] else ""
+    return Refused(
+        "PickleRefused",
+        f"{shown(pickles[0])} is a pickle{rest}: loading one "
+        "runs whatever its author wrote into it; nothing was loaded",
+        subject=words,
+        detail="\n".join(shown(path) for path in pickles[:NAMED]),
+        remedy=(
+            "leave them out with --exclude 'PATTERN'",
+            "or take them with --allow-pickle, if you trust the author",
+        ),
+    )
+
+
+def _unopened(rows: Rows, include: Sequence[str], exclude: Sequence[str], allow_pickle: bool) -> Listing:
+    """What holds the files, whole: which of them are taken is known when they come. Its fingerprint tells the rules."""
+    rules = f" {list(include)} {list(exclude)} {allow_pickle}"
+    told = [Told(found(item._replace(tag=item.tag + rules))) for item in rows.items]
+    listing = told_listing(told, rows.words)
+    listing = dataclasses.replace(listing, include=tuple(include), exclude=tuple(exclude))
+    return with_name(with_notes(listing, rows.notes), rows.name)
 
 
 def found(item: Item) -> Found:
@@ -78,15 +94,14 @@ def with_name(listing: Listing, name: str) -> Listing:
     return dataclasses.replace(listing, name=name)
 
 
-def _doubles(listing: Listing, include: Sequence[str]) -> tuple[list[str], list[str]]:
+def left_out_doubles(paths: Sequence[str], include: Sequence[str]) -> tuple[list[str], list[str]]:
     """Patterns of weights that lie there as safetensors too, unless they were asked for by name; and a note."""
-    if include or not any(entry.path.endswith(".safetensors") for entry in listing.entries):
+    if include or not any(path.endswith(".safetensors") for path in paths):
         return [], []
-    patterns = [
-        pattern for pattern in (*PICKLES, *DOUBLES) if any(_is(entry.path, (pattern,)) for entry in listing.entries)
-    ]
+    patterns = [pattern for pattern in (*PICKLES, *DOUBLES) if any(is_one_of(path, (pattern,)) for path in paths)]
     return patterns, [f"left out, since the weights are there as safetensors: {' '.join(patterns)}"] if patterns else []
 
 
-def _is(path: str, patterns: Sequence[str]) -> bool:
+def is_one_of(path: str, patterns: Sequence[str]) -> bool:
+    """Whether a file's name is of one of these forms."""
     return any(fnmatchcase(path.rpartition("/")[2], pattern) for pattern in patterns)

@@ -18,9 +18,8 @@ from pvserve.transfer.agent.place import Partial
 from pvserve.transfer.agent.receiver import Receiver
 from pvserve.transfer.agent.volume import PLAIN, Tree, open_directory
 
-from .https import damaged
 from .kept import Buffer, Kept
-from .moving import Moving, moving_of
+from .moving import Moving, damaged, moving_of
 from .reading import ASKED_FOR, Item, NoRanges
 from .work import PIECE, Piece, Stopped, Work
 

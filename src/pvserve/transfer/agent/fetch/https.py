@@ -13,9 +13,11 @@ from typing import Any, Callable
 from urllib.parse import unquote, urldefrag, urlsplit
 
 from pvserve.errors import PvserveError, Refused
-from pvserve.model.contain import fault, shown
+from pvserve.model.contain import fault
 
+from .archive import archive_rows, form_of
 from .asking import answered
+from .moving import damaged
 from .patience import refused, to_list
 from .reading import Item, Reader, Rows
 from .secrets import Mounted
@@ -27,7 +29,7 @@ _PROMISE = re.compile(r"sha256[=:]([0-9a-f]{64})")
 
 
 class Https:
-    """One file at one URL. `#sha256=HEX` behind it promises its digest."""
+    """One file at one URL, or an archive of files. `#sha256=HEX` behind it promises its digest."""
 
     def __init__(self, asked: dict[str, Any], mounted: Mounted, web: Web, tell: Callable[[str], None]) -> None:
         self._url, fragment = urldefrag(str(asked["uri"]))
@@ -47,6 +49,8 @@ class Https:
             item = self._item(line, name)
         finally:
             line.close()
+        if (form := form_of(name)) is not None:
+            return archive_rows(self, item, place(self._url), form, self._tell)
         return Rows(place(self._url), name.partition(".")[0] or name, [item])
 
     def reader(self, tell: Callable[[str], None]) -> Reader:
@@ -118,15 +122,3 @@ def authorization(mounted: Mounted) -> dict[str, str]:
         return {}
     word = f"{user}:{mounted.value('password', 'PASSWORD')}".encode()
     return {"Authorization": "Basic " + base64.b64encode(word).decode("ascii")}
-
-
-def damaged(path: str, found: str, promised: str) -> PvserveError:
-    """The bytes that came are not those that the source publishes."""
-    from pvserve.errors import DataDiffers
-
-    return DataDiffers(
-        "SourceDamaged",
-        f"{shown(path)} came with digest {found}, and its source publishes {promised}; nothing was published",
-        subject=shown(path),
-        remedy=("ask who keeps the source; what was fetched of the other files stays and is not fetched again",),
-    )

@@ -26,11 +26,14 @@ from pvserve.transfer.agent.volume import open_directory, read_small, write_dura
 from pvserve.transfer.step.turn import take_turn
 from pvserve.transfer.values import Target, place_word
 
-from .choosing import chosen
+from .choosing import PUBLIC, chosen
+from .errand import Errand, MakeMover, Mover
 from .fetching import Fetching
 from .https import Https
 from .hub import Hub
+from .initializer import Initializer
 from .joining import done_by_others, joined
+from .oci import Oci
 from .reading import Item, Rows
 from .s3 import S3
 from .secrets import Mounted
@@ -40,7 +43,7 @@ from .web import Web
 VERSION = 1
 FETCHED = "fetched"  # beside the markers of a path: which listing its version was made of
 FETCHED_LIMIT = 1 << 16
-KINDS = {"s3": S3, "https": Https, "http": Https, "hf": Hub}
+KINDS = {"s3": S3, "https": Https, "http": Https, "hf": Hub, "oci": Oci, "initializer": Initializer}
 
 
 class Listed(NamedTuple):
@@ -48,6 +51,8 @@ class Listed(NamedTuple):
 
     listing: Listing
     items: list[Item]
+    mover: MakeMover | None = None
+    estimated: bool = False
 
 
 class Order:
@@ -87,9 +92,16 @@ class Order:
 
     def listed(self, rows: Rows) -> Listed:
         """What is to be loaded of these files."""
+        if rows.mover is not None and self.share:
+            raise UsageError(
+                "ShardsNeedFiles",
+                f"{rows.words} comes as one: its files are only known as they are unpacked",
+                subject=rows.words,
+                remedy=("leave out --shards",),
+            )
         listing = chosen(rows, self.scheme, self.include, self.exclude, bool(self.value.get("allowPickle")))
         items = {item.path: item for item in rows.items}
-        return Listed(listing, [items[entry.path] for entry in listing.entries])
+        return Listed(listing, [items[entry.path] for entry in listing.entries], rows.mover, rows.estimated)
 
 
 class Progress:
@@ -99,7 +111,7 @@ class Progress:
         self.phase = "list"
         self.waiting_for = ""
         self.bytes_total = self.files_total = 0
-        self.fetching: Fetching | None = None
+        self.fetching: Fetching | Mover | None = None
 
     def wait_for(self, text: str) -> None:
         """What is waited for, "" for nothing."""
@@ -138,12 +150,16 @@ def carry_out(order: Order, progress: Progress) -> dict[str, Any]:
     place = Place(str(at["mount"]), str(at["path"]), str(at["key"]))
     noted = already(place, listing)
     done = {"bytes": listing.bytes, "files": len(listing.entries), "uri": str(order.target), "source": listing.source}
-    if noted:
-        return {**done, "manifest": noted, "fetched": 0, "reused": listing.bytes, "seconds": 0, "unchanged": True}
+    if noted and not (order.scheme == "initializer" and order.replace):  # which is the same listing for all it knows
+        done.update({name: noted[name] for name in ("bytes", "files") if name in noted})
+        again = {"fetched": 0, "reused": done["bytes"], "seconds": 0, "unchanged": True}
+        return {**done, "manifest": str(noted["manifest"]), **again}
     _check_free(place, order)
-    fetched, digest = _fetched(order, place, source, listed, progress)
+    fetched, listing, digest = _fetched(order, place, source, listed, progress)
     return {
         **done,
+        "bytes": listing.bytes,
+        "files": len(listing.entries),
         "manifest": digest,
         "fetched": fetched,
         "reused": max(0, progress.bytes_total - fetched),
@@ -153,16 +169,22 @@ def carry_out(order: Order, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _fetched(order: Order, place: Place, source: Any, listed: Listed, progress: Progress) -> tuple[int, str]:
-    """Bring the files and publish them; bytes that came, and the manifest's digest, "" where another pod publishes."""
+def _fetched(order: Order, place: Place, source: Any, listed: Listed, progress: Progress) -> tuple[int, Listing, str]:
+    """Bring the files and publish them: bytes that came, what the files are, and the manifest's digest.
+
+    That is "" where another pod publishes.
+    """
+    listing = listed.listing
     share, sizes = order.share, [entry.size for entry in listed.listing.entries]
     transfer = f"{place_word(order.target)}-{hashlib.sha256(listed.listing.fingerprint.encode()).hexdigest()[:16]}"
     epoch = order.value.get("epoch")
     partial = Partial(place, transfer, int(epoch) if epoch else take_turn(order.target, transfer))
     recover(place, partial)
     partial.open(share.name if share else "")
+    if listed.mover is not None:
+        return _moved(order, place, partial, listed, progress)
     if share and done_by_others(partial, share, sizes):
-        return 0, ""
+        return 0, listing, ""
     taken = ranges(sizes, share) if share else {number: (0, size) for number, size in enumerate(sizes)}
     expected = _expected(listed.listing, taken)
     progress.bytes_total, progress.files_total = sum(stop - start for start, stop in taken.values()), len(taken)
@@ -172,10 +194,10 @@ def _fetched(order: Order, place: Place, source: Any, listed: Listed, progress: 
     if share:
         files = _expected(listed.listing, {number: (0, size) for number, size in enumerate(sizes)})
         if not joined(partial, share, taken, expected, files, source, listed.items):
-            return fetching.fetched, ""
+            return fetching.fetched, listing, ""
         expected = files
     progress.phase = "publish"
-    return fetching.fetched, _published(order, place, partial, listed.listing, expected)
+    return fetching.fetched, listing, _published(order, place, partial, listing, expected, listing.fingerprint)
 
 
 def _expected(listing: Listing, taken: Ranges) -> dict[int, Expected]:
@@ -192,7 +214,9 @@ def _expected(listing: Listing, taken: Ranges) -> dict[int, Expected]:
     return found
 
 
-def _published(order: Order, place: Place, partial: Partial, listing: Listing, files: dict[int, Expected]) -> str:
+def _published(
+    order: Order, place: Place, partial: Partial, listing: Listing, files: dict[int, Expected], fingerprint: str
+) -> str:
     """The manifest's digest, once the files are the version at their path."""
     manifest = Manifest(
         entries=tuple(Entry(e.path, e.size, files[n].verified, e.executable) for n, e in enumerate(listing.entries)),
@@ -204,9 +228,29 @@ def _published(order: Order, place: Place, partial: Partial, listing: Listing, f
     )
     texts = {MANIFEST: to_json(manifest).encode(), SUMS: to_sha256sums(manifest).encode()}
     digest = manifest_digest(manifest)
-    _note(place, listing, digest)
+    _note(place, {"listing": fingerprint, "manifest": digest, "bytes": listing.bytes, "files": len(listing.entries)})
     publish(place, partial, files, texts, digest.partition(":")[2], order.replace)
     return digest
+
+
+def _moved(
+    order: Order, place: Place, partial: Partial, listed: Listed, progress: Progress
+) -> tuple[int, Listing, str]:
+    """The same of a source whose files are known as they come."""
+    assert listed.mover is not None
+    mover = listed.mover(_errand(order, place, partial, listed.listing))
+    progress.phase, progress.fetching, progress.bytes_total, progress.files_total = "fetch", mover, mover.total, 0
+    mover.run()
+    progress.phase = "publish"
+    digest = _published(order, place, partial, mover.listing, mover.expected, listed.listing.fingerprint)
+    return mover.fetched, mover.listing, digest
+
+
+def _errand(order: Order, place: Place, partial: Partial, listing: Listing) -> Errand:
+    whose = str(order.value["source"]["uri"]).partition("://")[0]
+    strict = whose in PUBLIC and not order.value.get("allowPickle")
+    target = order.target
+    return Errand(listing.source, listing.name, order.include, order.exclude, strict, place, partial, target)
 
 
 def _reused(
@@ -236,11 +280,11 @@ def _there(file: Expected) -> int:
     return min(file.size, file.durable_count * CELL) if isinstance(file, Large) else 0
 
 
-def already(place: Place, listing: Listing) -> str:
-    """The manifest's digest, if what lies at the path was made of this very listing; else ""."""
+def already(place: Place, listing: Listing) -> dict[str, Any]:
+    """What `_note` noted, if what lies at the path was made of this very listing; else nothing."""
     current = place.current()
     if not current:
-        return ""
+        return {}
     try:
         here = open_directory(place.root, place.below("models", place.key))
         try:
@@ -248,16 +292,16 @@ def already(place: Place, listing: Listing) -> str:
         finally:
             os.close(here)
         same = noted["listing"] == listing.fingerprint and noted["manifest"] == f"sha256:{current}"
-        return str(noted["manifest"]) if same and not place.unsettled() else ""
+        return dict(noted) if same and not place.unsettled() else {}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return ""
+        return {}
 
 
-def _note(place: Place, listing: Listing, digest: str) -> None:
+def _note(place: Place, value: dict[str, Any]) -> None:
     """Say beforehand what the version to be is made of; believed only once that version lies at the path."""
     here = open_directory(place.root, place.below("models", place.key), make=True)
     try:
-        write_durably(here, FETCHED, json.dumps({"listing": listing.fingerprint, "manifest": digest}).encode())
+        write_durably(here, FETCHED, json.dumps(value).encode())
     finally:
         os.close(here)
 

@@ -13,8 +13,7 @@ from pvserve.transfer.agent.expected import Expected, digest_of
 from pvserve.transfer.agent.place import Partial
 from pvserve.transfer.agent.volume import PLAIN, open_directory
 
-from .https import damaged
-from .moving import Moving
+from .moving import Moving, damaged
 from .reading import ASKED_FOR, Item
 from .shards import Ranges, Share, all_noted, note, publishes, split, step_back, void
 

@@ -16,11 +16,10 @@ from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 from pvserve.errors import PvserveError, Temporary
-from pvserve.model.listing import Listing
 from pvserve.transfer import causes
 from pvserve.transfer.agent.session import describe
 
-from .job import Order, Progress, carry_out
+from .job import Listed, Order, Progress, carry_out
 
 SECRET = "/pvserve-secret"  # noqa: S105 - where the pod mounts it
 LAST_WORDS = "/dev/termination-log"
@@ -45,7 +44,7 @@ def main(arguments: Any) -> int:
     try:
         order = Order(json.loads(text), SECRET)
         if command == "list":
-            return tell_list(order.listed(order.source(progress.wait_for).rows()).listing)
+            return tell_list(order.listed(order.source(progress.wait_for).rows()))
         threading.Thread(target=_keep_telling, args=(progress, began), daemon=True).start()
         done = carry_out(order, progress)
         _write_results(done, files)
@@ -66,8 +65,9 @@ def _write_results(done: dict[str, Any], files: list[str]) -> None:
             result.write(str(values[flag]))
 
 
-def tell_list(listing: Listing) -> int:
+def tell_list(listed: Listed) -> int:
     """One line for each file, and one that says that this was all; for the client, which judges it again."""
+    listing = listed.listing
     for entry in listing.entries:
         row = [entry.path, entry.size, entry.inode, entry.executable, entry.promised_sha256]
         say({"pvserve": "file", "row": row})
@@ -82,6 +82,8 @@ def tell_list(listing: Listing) -> int:
             "leftOut": list(listing.left_out)[:50],
             "notes": list(listing.notes),
             "fingerprint": listing.fingerprint,
+            "packed": listed.mover is not None,
+            "estimated": listed.estimated,
         }
     )
     return 0

@@ -9,6 +9,8 @@ import hashlib
 import os
 from typing import Any, Callable
 
+from pvserve.errors import DataDiffers, PvserveError
+from pvserve.model.contain import shown
 from pvserve.transfer.agent.expected import LET_GO, Expected, Large
 from pvserve.transfer.agent.frames import CELL
 
@@ -107,3 +109,13 @@ def read_through(handle: int, size: int, digest: Any) -> str:
         if (offset + CELL) % LET_GO == 0:
             os.posix_fadvise(handle, 0, offset, os.POSIX_FADV_DONTNEED)
     return str(digest.hexdigest())
+
+
+def damaged(path: str, found: str, promised: str) -> PvserveError:
+    """The bytes that came are not those that the source publishes."""
+    return DataDiffers(
+        "SourceDamaged",
+        f"{shown(path)} came with digest {found}, and its source publishes {promised}; nothing was published",
+        subject=shown(path),
+        remedy=("ask who keeps the source; what was fetched of the other files stays and is not fetched again",),
+    )

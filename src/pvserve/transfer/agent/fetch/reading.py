@@ -11,6 +11,7 @@ from typing import Callable, NamedTuple
 
 from pvserve.errors import PvserveError
 
+from .errand import MakeMover
 from .patience import CUT, Busy, changed, check_busy, refused, to_fetch
 from .web import Answer, Line, Request, place
 
@@ -39,12 +40,17 @@ class Item(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """A whole source: what it is called, pinned to what was read, and its files."""
+    """A whole source: what it is called, pinned to what was read, and its files.
+
+    With `mover` the items are what holds the files (archives, layers), each of the size that the files may have.
+    """
 
     words: str
     name: str
     items: list[Item]
     notes: list[str] = []  # noqa: RUF012 - read only
+    mover: MakeMover | None = None
+    estimated: bool = False  # the items' sizes are guesses
 
 
 class NoRanges(Exception):

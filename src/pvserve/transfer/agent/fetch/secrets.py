@@ -45,12 +45,20 @@ class Mounted:
             raise UsageError("ConnectionInvalid", "the entry of the storage-config Secret is no JSON object")
         return found
 
-    def keys(self) -> str:
-        """The names of the keys that are there, for a message."""
+    def names(self) -> list[str]:
+        """The names of the keys that are there."""
         try:
-            names = sorted(name for name in os.listdir(self._directory) if not name.startswith("."))
+            return sorted(name for name in os.listdir(self._directory) if not name.startswith("."))
         except OSError:
-            names = []
+            return []
+
+    def path(self, name: str) -> str:
+        """Where a key is mounted; of "" the directory."""
+        return os.path.join(self._directory, name)
+
+    def keys(self) -> str:
+        """The names, for a message."""
+        names = self.names()
         return ", ".join(shown(name) for name in names) or "no key"
 
 

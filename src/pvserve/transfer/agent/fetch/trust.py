@@ -37,6 +37,17 @@ def trusting(places: list[str], given: str) -> ssl.SSLContext:
     return context
 
 
+def as_one_file(places: list[str], given: str) -> bytes:
+    """The same certificates as text, for a program that takes one file."""
+    named = [os.environ[name] for name in CA_FILES if os.environ.get(name)]
+    system = [name for name in SYSTEM_CA if os.path.exists(name)][:1]
+    texts = [given.encode()]
+    for name in [*(named or system), *_pem_files(places)]:
+        with contextlib.suppress(OSError), open(name, "rb") as file:
+            texts.append(file.read())
+    return b"\n".join(texts)
+
+
 def _pem_files(places: list[str]) -> list[str]:
     found: list[str] = []
     for name in places:

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from pvserve.errors import NotAllowed, PvserveError, Refused
 from pvserve.model.contain import shown
 
-from .trust import trusting
+from .trust import as_one_file, trusting
 
 CONNECT_SECONDS, READ_SECONDS = 20.0, 60.0
 STRAIGHT = 1 << 20  # bytes of one read past http.client, where there is no TLS
@@ -121,6 +121,16 @@ class Web:
         if self._context is None:
             self._context = trusting(self._ca, self._given)
         return self._context
+
+    def pem(self) -> bytes:
+        """All certificates that are trusted, for a program that takes one file."""
+        return as_one_file(self._ca, self._given)
+
+    def variables(self) -> dict[str, str]:
+        """The proxy, for a program that takes it from its environment."""
+        told = {f"{scheme}_proxy": self._proxy or self._proxies.get(scheme, "") for scheme in ("http", "https")}
+        told["no_proxy"] = self._no_proxy
+        return {form: value for name, value in told.items() if value for form in (name, name.upper())}
 
     def proxy_for(self, parts: SplitResult) -> str:
         """The proxy for a URL, "" for none."""
