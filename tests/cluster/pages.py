@@ -32,6 +32,8 @@ NORMAL = (
     (re.compile(r"^(\d+\. )?copy class .*\n(   .*\n)*", re.MULTILINE), ""),
     (re.compile(r"^   unchanged: class .*\n", re.MULTILINE), ""),
     (re.compile(r"^(\S+/storageclass\.yaml|storageclass\.storage\.k8s\.io/.*)\n", re.MULTILINE), ""),
+    # So may a claim of the same name in another namespace.
+    (re.compile(r"^.*\ba claim \S+ exists in namespace .*\n", re.MULTILINE), ""),
     (re.compile(r"^\d+\. ", re.MULTILINE), "- "),
     (re.compile(r"\b\d+ steps$", re.MULTILINE), "N steps"),
 )
