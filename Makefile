@@ -48,6 +48,9 @@ bed: venv ## a real local Kubernetes (root)
 bed-down: venv
 	$(BIN)/bed down
 
+# Pods come and go at moments that nobody chooses: a test that fails is run once more, and shown with its reason.
+ONCE_MORE := --reruns 1 -rR
+
 .PHONY: test test-beside test-transfer test-bed test-cluster test-emulator test-clients test-kfp test-faults soak
 test: check bed ## everything; brings the bed up itself (root)
 	$(MAKE) -j2 test-cluster test-beside
@@ -62,9 +65,9 @@ test-transfer: venv ## the transfer engine against agents on this machine
 	$(BIN)/pytest -n 2 tests/unit/transfer
 test-cluster: venv ## cluster tests against any cluster with KServe: make test-cluster KUBECONFIG=...
 	if [ -z "$$KUBECONFIG" ]; then bed=$$($(BIN)/bed env) && eval "$$bed"; fi && \
-	  PVSERVE_REQUIRE=cluster $(BIN)/pytest -n 2 --dist loadgroup tests/cluster -m cluster --durations 30
+	  PVSERVE_REQUIRE=cluster $(BIN)/pytest -n 2 --dist loadgroup tests/cluster -m cluster --durations 30 $(ONCE_MORE)
 test-bed: venv ## the bed itself: takes it down and up
-	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed -m bed
+	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed -m bed $(ONCE_MORE)
 test-emulator: venv ## the emulator of KServe against the recordings
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/emulator -m bed
 test-clients: venv

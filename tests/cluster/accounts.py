@@ -16,6 +16,8 @@ import yaml
 from pvserve.cluster import Cluster
 from pvserve.facts import Right
 
+from .offers import until
+
 RBAC = "rbac.authorization.k8s.io"
 
 
@@ -30,6 +32,16 @@ class Account:
         wanted = list(rights)
         self._grant("Role", [right for right in wanted if right.namespace])
         self._grant("ClusterRole", [right for right in wanted if not right.namespace])
+
+    def _may(self, right: Right) -> bool:
+        """Whether the API server knows of it: its authorizer hears of a new binding a moment later."""
+        resource, _, below = right.resource.partition("/")
+        asked = {"verb": right.verb, "group": right.group, "resource": resource, "subresource": below}
+        spec = {"user": self.user, "resourceAttributes": {**asked, "namespace": right.namespace}}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        answer = self._cluster.raw("POST", path, json.dumps(review).encode(), {"Content-Type": "application/json"})
+        return bool(answer.json()["status"]["allowed"])
 
     @property
     def user(self) -> str:
@@ -76,6 +88,7 @@ class Account:
         reference = {"apiGroup": RBAC, "kind": kind, "name": name}
         binding = {"apiVersion": api, "kind": f"{kind}Binding", "metadata": metadata}
         self._cluster.create({**binding, "subjects": [subject], "roleRef": reference})
+        until("the rights are in force", lambda: self._may(rights[-1]), every=0.05)
 
     def forget(self) -> None:
         """Removes what is cluster-wide; the rest goes with the namespace."""
