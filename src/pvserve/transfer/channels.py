@@ -183,7 +183,7 @@ def _direct(name: str, reach: Reach, secret: Secret, port: int, patience: float)
         else:
             wire, stream = secure(_plain(name, reach, port, patience), secret, role)
         stream.settimeout(SILENT_SECONDS if role == "control" else None)
-        closing.append(lambda: _shut(stream))
+        closing.append(stream.close)
         return wire
 
     closing: list[Callable[[], None]] = []
@@ -204,14 +204,6 @@ def _plain(name: str, reach: Reach, port: int, patience: float) -> socket.socket
     plain = socket.create_connection((reach.address, port), timeout=patience)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return plain
-
-
-def _shut(stream: Stream) -> None:
-    """Close under a thread that may be inside: shutdown wakes it."""
-    if isinstance(stream, socket.socket):
-        with contextlib.suppress(OSError):
-            stream.shutdown(socket.SHUT_RDWR)
-    stream.close()
 
 
 class _ExecTalk:

@@ -14,6 +14,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from pvserve.transfer.agent.frames import HELLO, VERSION, Broken, Wire
+from pvserve.transfer.held import Held
 from pvserve.transfer.inner import Inner
 from pvserve.transfer.values import Stream
 
@@ -59,15 +60,16 @@ def new_secret() -> Secret:
     )
 
 
-def secure(plain: socket.socket, secret: Secret, role: str) -> tuple[Wire, ssl.SSLSocket]:
+def secure(plain: socket.socket, secret: Secret, role: str) -> tuple[Wire, Held]:
     """A frame stream over TLS to the agent that holds our key; closes `plain` when that fails."""
     try:
         plain.settimeout(HANDSHAKE_SECONDS)
-        stream = _context().wrap_socket(plain)
+        sock = _context().wrap_socket(plain)
     except OSError:
         plain.close()
         raise
-    return _greeted(stream, stream.getpeercert(binary_form=True), secret, role), stream
+    stream = Held(sock)
+    return _greeted(stream, sock.getpeercert(binary_form=True), secret, role), stream
 
 
 def secure_within(below: Stream, secret: Secret, role: str) -> tuple[Wire, Inner]:
