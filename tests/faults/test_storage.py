@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import time
 
 import pytest
 
 from pvserve.transfer import inspect
+from pvserve.transfer.agent.volume import cause
 from tests.unit.transfer.pod import LocalPod
 
 from .trial import MIB, Trial
@@ -25,6 +28,19 @@ def test_read_only_in_the_middle_is_named_and_resumed(on_volume: Trial, volume: 
     volume.comes_back()
     assert on_volume.check({"nothing": None}) == []
     assert on_volume.check_done(on_volume.run(source, epoch=2), source) == []
+
+
+def test_the_call_that_met_the_end_of_the_journal_is_known_as_read_only(volume: Volume) -> None:
+    """It alone gets EIO, now and then in the test above."""
+    directory = os.open(volume.root, os.O_RDONLY)
+    try:
+        assert cause(OSError(errno.EIO, "of one file"), directory).errno == errno.EIO
+        volume.becomes_read_only()
+        found = cause(OSError(errno.EIO, "met the end", "model.bin"), directory)
+        assert (found.errno, found.filename) == (errno.EROFS, "model.bin")
+    finally:
+        os.close(directory)
+    volume.comes_back()
 
 
 def test_ctrl_c_is_heard_while_the_storage_hangs(on_volume: Trial, volume: Volume) -> None:

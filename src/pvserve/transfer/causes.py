@@ -18,6 +18,7 @@ from pvserve.transfer.values import Target
 
 SAID = 500
 INODES = 16  # for pvserve's own files
+LOOK_AT_STORAGE = "look at the node's kernel log and the storage system; the same command goes on afterwards"
 LATER = "an unfinished transfer lies there, of epoch "
 LAST_RAISED = FIRST_LEASE + 10**9  # what claims to be later was not written by us; a Lease counts to 2**31
 HEADROOM = 0.06  # of the bytes to come, for the file system itself (CDI reserves the same)
@@ -44,9 +45,16 @@ def _failure(told: Mapping[str, Any], target: Target) -> PvserveError:
     if number == errno.EROFS:
         return PvserveError(
             "VolumeReadOnly",
-            f"the volume of claim {target.claim} became read-only while {path} was written",
+            f"the volume of claim {target.claim} became read-only while {path or 'it'} was written",
             subject=str(target),
-            remedy=("look at the node's kernel log and the storage system; the same command goes on afterwards",),
+            remedy=(LOOK_AT_STORAGE,),
+        )
+    if number == errno.EIO:
+        return PvserveError(
+            "VolumeBroken",
+            f"the volume of claim {target.claim} gave an input/output error while {path or 'it'} was written",
+            subject=str(target),
+            remedy=(LOOK_AT_STORAGE,),
         )
     if number in (errno.EACCES, errno.EPERM):
         return PvserveError(

@@ -45,7 +45,7 @@ from .receiver import Receiver
 from .reuse import candidates, copy_file
 from .source import Source, origins
 from .survey import BATCH, state
-from .volume import Told, Tree, Unsafe
+from .volume import Told, Tree, Unsafe, cause
 
 PING_SECONDS = 5.0
 SILENT_SECONDS = 90.0  # without a sign of life from the client the agent ends
@@ -123,12 +123,15 @@ class Session:
 
     def _cause(self, error: BaseException) -> BaseException:
         """Whatever goes wrong with files that a later writer has taken over, that is why."""
+        if self._partial is None:
+            return error
         try:
-            if self._partial is not None:
-                self._partial.check_ours()
-        except (Overtaken, OSError) as why:
-            return why if isinstance(why, Overtaken) else error
-        return error
+            self._partial.check_ours()
+        except Overtaken as overtaken:
+            return overtaken
+        except OSError:  # the volume does not even say whose they are
+            pass
+        return cause(error, self._partial.directory) if isinstance(error, OSError) else error
 
     def _take(self, frame: Frame, tree: Tree) -> None:
         assert self.receiver is not None

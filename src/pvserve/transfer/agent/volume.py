@@ -90,6 +90,20 @@ def read_small(base: int, name: str, limit: int) -> bytes:
         return file.read(limit)
 
 
+def cause(error: OSError, directory: int) -> OSError:
+    """EROFS where that is why the volume failed, else the error itself.
+
+    Where ext4 gives up its journal, the call that is under way gets EIO and all that come after it EROFS.
+    """
+    if error.errno == errno.EIO:
+        try:
+            os.utime(directory)
+        except OSError as now:
+            if now.errno == errno.EROFS:
+                return OSError(errno.EROFS, now.strerror, error.filename)
+    return error
+
+
 def write_durably(base: int, name: str, data: bytes | bytearray) -> None:
     """Put `data` under `name` so that a crash leaves the old file or the new one: temp, fsync, rename, fsync."""
     temporary = f".{name}.new"
