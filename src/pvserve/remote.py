@@ -83,8 +83,9 @@ def _listing(out: bytes, order: dict[str, Any]) -> Listing | None:
 def _named(listing: Listing, line: dict[str, Any]) -> Listing:
     notes = tuple(shown(str(note))[:500].strip('"') for note in line["notes"][:20])
     left_out = tuple(str(path) for path in line["leftOut"])
-    estimated = bool(line.get("estimated"))
-    return replace(listing, name=str(line["name"])[:200], notes=notes, left_out=left_out, estimated=estimated)
+    estimated, packed = bool(line.get("estimated")), bool(line.get("packed"))
+    called = str(line["name"])[:200]
+    return replace(listing, name=called, notes=notes, left_out=left_out, estimated=estimated, packed=packed)
 
 
 def _row(row: Any) -> Told:

@@ -217,6 +217,10 @@ def test_a_suspended_job_is_shown_as_waiting_for_its_queue(shop: Cluster) -> Non
     workload |= {"namespace": shop.namespace}
     make(shop, {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "w"}, "involvedObject": workload, **event})
     until("why it waits", lambda: "insufficient unused quota for cpu" in waiting(), seconds=60, every=1)
+    told = pvserve("doctor", "-n", shop.namespace)
+    (queued,) = [item for item in told.lines[-1]["loads"] if job in item["title"]]
+    assert (told.code, queued["code"]) == (1, "LoadQueued"), told.explained()
+    assert any(message in seen["observed"] for seen in queued["evidence"])
     shop.patch(*JOB, job, shop.namespace, {"spec": {"suspend": False}})
     followed = pvserve("status", target, "--follow", "-n", shop.namespace)
     assert followed.code == 0, followed.explained()

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pvserve.cluster import Cluster
-from pvserve.cluster.evidence import read_evidence
+from pvserve.cluster.evidence import read_evidence, read_load_evidence
 from pvserve.cluster.served import all_services, get_service
-from pvserve.diagnose import Finding, ObjectLine, findings, judge
+from pvserve.diagnose import Finding, ObjectLine, findings, judge, load_findings
 from pvserve.facts import name as name_of
 from pvserve.plan.edit_service import storage_of
 
@@ -18,6 +18,11 @@ from pvserve.plan.edit_service import storage_of
 def diagnose(name: str, cluster: Cluster) -> tuple[Finding, ...]:
     """What is wrong with a service, most causal first."""
     return findings(read_evidence(cluster, cluster.namespace, name))
+
+
+def diagnose_loads(cluster: Cluster) -> tuple[Finding, ...]:
+    """The loads of the cluster's namespace that wait, suspended."""
+    return load_findings(read_load_evidence(cluster, cluster.namespace))
 
 
 def services(cluster: Cluster) -> tuple[str, ...]:

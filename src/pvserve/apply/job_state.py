@@ -13,6 +13,7 @@ from typing import Any
 from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_pod_evidence
 from pvserve.diagnose import judge_pod
+from pvserve.diagnose.loads import is_suspended, queue_of, why_queued
 from pvserve.errors import PvserveError, Refused, Temporary
 from pvserve.events import Transfer
 from pvserve.facts import Object, Unknown, annotations_of, name
@@ -62,10 +63,8 @@ def look(cluster: Cluster, job: str) -> JobState:
         return JobState(ended=True, error=_failed(cluster, job, pod, over))
     if state is not None:
         return state
-    if found["spec"].get("suspend"):
-        queue = (found["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name", "")
-        why = _why_queued(cluster, job)
-        return JobState(waiting=f"Job {job} is suspended: it waits in queue {queue or 'of Kueue'} to be admitted{why}")
+    if is_suspended(found):
+        return JobState(waiting=_queued(cluster, found))
     return JobState(waiting=f"Job {job} has no pod yet{_why_no_pod(cluster, job)}")
 
 
@@ -217,14 +216,17 @@ def _why_no_pod(cluster: Cluster, job: str) -> str:
     return f": {_plain(said[-1])}" if said else ""
 
 
-def _why_queued(cluster: Cluster, job: str) -> str:
-    """Kueue says it with events of its Workload for the Job, whose name is `job-NAME-HASH` (pkg/scheduler)."""
-    events = cluster.find_all("v1", "Event", cluster.namespace, field_selector="involvedObject.kind=Workload")
-    if isinstance(events, Unknown):
-        return ""
-    ours = [event for event in events if str(event["involvedObject"].get("name", "")).startswith(f"job-{job}-")]
-    latest = max(ours, key=lambda event: str(event.get("lastTimestamp") or ""), default=None)
-    return f": {_plain(latest['message'])}" if latest and latest.get("message") else ""
+def _queued(cluster: Cluster, job: Object) -> str:
+    """Where a suspended Job waits, and why."""
+    queue = queue_of(job)
+    if not queue:
+        return f"Job {name(job)} is suspended, and is in no queue that would let it go on"
+    why = why_queued(
+        cluster.find_all("v1", "Event", cluster.namespace, field_selector="involvedObject.kind=Workload"), name(job)
+    )
+    return f"Job {name(job)} is suspended: it waits in queue {queue} to be admitted" + (
+        f": {_plain(why)}" if why else ""
+    )
 
 
 def _condition(job: Object, kind: str) -> dict[str, Any] | None:

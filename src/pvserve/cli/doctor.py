@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @cluster_options
 def command(shared: Shared, name: str | None) -> int:
-    """Say what is wrong with service NAME, or with all of the namespace: cause, evidence, remedy.
+    """Say what is wrong with service NAME, or with all of the namespace and its loads: cause, evidence, remedy.
 
-    Exits with 0 when they are Ready, 1 when one is not, 10 when something could not be read.
+    Exits with 0 when they are Ready and no load is suspended, 1 when not, 10 when something could not be read.
     """
     if name is not None:
         checked_name(name, "NAME")
@@ -30,11 +30,15 @@ def command(shared: Shared, name: str | None) -> int:
 
     cluster = shared.connect()
     found = {each: looking.diagnose(each, cluster) for each in ([name] if name else looking.services(cluster))}
-    texts = [findings_text(each, findings, colour=colours(sys.stdout)) for each, findings in found.items()]
-    text = "\n".join(texts) or f"namespace {cluster.namespace} has no InferenceService\n"
+    loads = () if name else looking.diagnose_loads(cluster)
+    colour = colours(sys.stdout)
+    texts = [findings_text(each, findings, colour=colour) for each, findings in found.items()]
+    texts = texts or [f"namespace {cluster.namespace} has no InferenceService\n"]
+    texts += [findings_text("loads", loads, colour=colour)] if loads else []
     rows = [{"service": each, "findings": [asdict(item) for item in findings]} for each, findings in found.items()]
-    shared.print({"services": rows}, text)
-    return max((_exit_code(findings) for findings in found.values()), key=(0, 10, 1).index, default=0)
+    shared.print({"services": rows, **({} if name else {"loads": [asdict(item) for item in loads]})}, "\n".join(texts))
+    codes = [*(_exit_code(findings) for findings in found.values()), _exit_code_of_loads(loads)]
+    return max(codes, key=(0, 10, 1).index)
 
 
 def _exit_code(findings: tuple[Finding, ...]) -> int:
@@ -43,3 +47,9 @@ def _exit_code(findings: tuple[Finding, ...]) -> int:
     if "Healthy" not in codes:
         return 1
     return 10 if "NotReadable" in codes else 0
+
+
+def _exit_code_of_loads(loads: tuple[Finding, ...]) -> int:
+    """As of a service; nothing found is nothing wrong."""
+    codes = {item.code for item in loads}
+    return 1 if codes - {"NotReadable"} else 10 if codes else 0

@@ -15,12 +15,13 @@ from typing import TypeVar
 
 from pvserve.cluster.client import Cluster
 from pvserve.cluster.served import SERVICE, Found, find_llm, llm_selector
-from pvserve.diagnose import NOT_ASKED, ClaimEvidence, Evidence, PodEvidence
+from pvserve.diagnose import NOT_ASKED, ClaimEvidence, Evidence, LoadEvidence, PodEvidence
 from pvserve.diagnose.pods import Container, claim_names, containers, node, phase, ready, service_claims
 from pvserve.diagnose.rollout import current_pods
 from pvserve.diagnose.values import Many
 from pvserve.errors import PvserveError, Temporary
 from pvserve.facts import Object, Unknown, name, namespace
+from pvserve.plan.loading import LOADER_LABEL
 
 PARALLEL = 8  # requests at a time
 LOG_LINES = 100  # MLServer shuts down for 30 lines after it has said why
@@ -72,6 +73,14 @@ def read_pod_evidence(cluster: Cluster, pod: Object) -> PodEvidence:
         events = pool.submit(cluster.find_all, "v1", "Event", where)
         evidence = PodEvidence(namespace=where, now=now.result(), pods=(pod,), events=events.result())
         return _more(cluster, pool, evidence, (pod,))
+
+
+def read_load_evidence(cluster: Cluster, namespace: str) -> LoadEvidence:
+    """The Jobs of a namespace that load models; its events only where one of them is suspended."""
+    jobs = cluster.find_all("batch/v1", "Job", namespace, label_selector=LOADER_LABEL)
+    waits = not isinstance(jobs, Unknown) and any(job["spec"].get("suspend") for job in jobs)
+    events = cluster.find_all("v1", "Event", namespace) if waits else ()
+    return LoadEvidence(namespace, _now(cluster), jobs, events)
 
 
 def _now(cluster: Cluster) -> str:

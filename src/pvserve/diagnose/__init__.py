@@ -4,12 +4,14 @@ Owns the rules and the table of meanings with their sources (docs/findings.md). 
 """
 
 from pvserve.diagnose.judging import findings, judge, judge_pod
+from pvserve.diagnose.loads import load_findings
 from pvserve.diagnose.meanings import MEANINGS, Meaning
 from pvserve.diagnose.values import (
     NOT_ASKED,
     ClaimEvidence,
     Evidence,
     Finding,
+    LoadEvidence,
     ObjectLine,
     PodEvidence,
     Seen,
@@ -22,6 +24,7 @@ __all__ = [
     "ClaimEvidence",
     "Evidence",
     "Finding",
+    "LoadEvidence",
     "Meaning",
     "ObjectLine",
     "PodEvidence",
@@ -30,4 +33,5 @@ __all__ = [
     "findings",
     "judge",
     "judge_pod",
+    "load_findings",
 ]

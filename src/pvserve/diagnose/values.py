@@ -104,3 +104,13 @@ class Evidence(PodEvidence):
     deployments: Many = ()
     replica_sets: Many = ()
     policies: Many = NOT_ASKED  # NetworkPolicies of the namespace
+
+
+@dataclass(frozen=True)
+class LoadEvidence:
+    """The Jobs of a namespace that load models, with its events; `now` as in PodEvidence."""
+
+    namespace: str
+    now: str = ""
+    jobs: Many = ()
+    events: Many = ()

@@ -53,6 +53,7 @@ class Listing:
     exclude: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     estimated: bool = False  # the sizes are guesses: the files come packed
+    packed: bool = False  # comes as one: its files are only known as they are unpacked
 
     @property
     def bytes(self) -> int:

@@ -93,7 +93,7 @@ def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part
     image, why = _image(spec, facts)
     if not image:
         return refused("NoLoaderImage", f"no image is known for the loader pod: {why}", "name one with --image")
-    split = shards_part(spec, facts)
+    split = shards_part(spec, facts, source)
     if split.refusals:
         return split
     secret = connection(spec, facts)

@@ -97,6 +97,7 @@ NEEDS: tuple[Need, ...] = (
          "`ls` shows services as unknown, `doctor` of all looks at InferenceServices alone"),
     Need("look", "", "pods", ("list",), "their pods"),
     Need("look", "", "persistentvolumeclaims", ("get", "list"), "their claims"),
+    Need("look", "batch", "jobs", ("list",), "loads that are suspended", _UNKNOWN),
     Need("look", "apps", "deployments", ("list",), "their rollouts", _UNKNOWN),
     Need("look", "apps", "replicasets", ("list",), "their rollouts", _UNKNOWN),
     Need("look", "networking.k8s.io", "networkpolicies", ("list",), "what cuts a pod off", _UNKNOWN),

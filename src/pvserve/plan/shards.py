@@ -13,15 +13,26 @@ from pvserve.plan.claim import access_modes
 from pvserve.plan.loading import LOADER_LABEL
 from pvserve.plan.part import Part, refused
 from pvserve.plan.sizing import access_mode, default_class
+from pvserve.plan.source import Source
 from pvserve.spec.model import ModelSpec
 
 MANY = "ReadWriteMany"
 
 
-def shards_part(spec: ModelSpec, facts: Facts) -> Part:
-    """A refusal where the claim is, or will be, of one node at a time."""
+def shards_part(spec: ModelSpec, facts: Facts, source: Source) -> Part:
+    """A refusal where the source comes as one, or the claim is, or will be, of one node at a time."""
+    if spec.fetch.shards == 1:
+        return Part()
+    if source.packed:
+        return refused(
+            "ShardsNeedFiles",
+            f"{source.words} comes as one: its files are only known as they are unpacked, so that "
+            f"{spec.fetch.shards} pods could not divide them",
+            "leave out --shards",
+            code=2,
+        )
     modes = _modes(spec, facts)
-    if spec.fetch.shards == 1 or MANY in modes:
+    if MANY in modes:
         return Part()
     return refused(
         "ShardsNeedSharedClaim",

@@ -38,6 +38,7 @@ class Source:
     place: Place | None = None
     at_most: bool = False  # `bytes` is only a bound: nobody has counted
     remote: bool = False  # the cluster reads it itself
+    packed: bool = False  # comes as one: an archive, layers, what KServe's storage initializer downloads
     checksum: bool = False  # no digest of an earlier time is trusted
     beside: Content = (0, 0)  # what other models of the same run bring to the same claim
 
@@ -59,7 +60,8 @@ def of_directory(listing: Listing, content: Manifest | None) -> Source:
 
 def of_remote(listing: Listing) -> Source:
     """What a source holds that the cluster reads itself, as the program in the cluster listed it."""
-    return replace(of_directory(listing, None), words=listing.source, remote=True, at_most=listing.estimated)
+    found = of_directory(listing, None)
+    return replace(found, words=listing.source, remote=True, at_most=listing.estimated, packed=listing.packed)
 
 
 def is_place(model: str | None) -> bool:

@@ -19,7 +19,7 @@ from pvserve.plan.claim import MODELS
 from pvserve.plan.fetching import connection, fetch_job, job_program, listing_order, listing_pod
 from pvserve.plan.rights import required
 from pvserve.plan.saved import plan_to_json, plans_from_json
-from pvserve.plan.steps import LoadJob, Plan
+from pvserve.plan.steps import ApplyObject, LoadJob, Plan
 from pvserve.render import Options, render
 from pvserve.spec.model import FetchSpec, ModelSpec
 from pvserve.transfer.ask import key_of
@@ -217,13 +217,13 @@ def test_the_connection_of_the_service_to_start_from_is_used(
     assert connection(spec(FetchSpec(), model="hf://a/b"), facts) == ("", "", False)
 
 
-def with_mode(mode: str, shards: int) -> Plan:
+def with_mode(mode: str, shards: int, found: Listing | None = None) -> Plan:
     facts = Case(DIRECTORY / "claim-bound.yaml").facts
     facts = replace(facts, kserve=replace(facts.kserve, storage_initializer_image="kserve/storage-initializer:1"))
     live = dict(facts.claim.object)  # type: ignore[call-overload]
     live["status"] = {**live["status"], "accessModes": [mode]}
     facts = replace(facts, claim=replace(facts.claim, object=live))
-    return build(spec(FetchSpec(connection="models-s3", shards=shards)), facts, listing(), None, LOAD)
+    return build(spec(FetchSpec(connection="models-s3", shards=shards)), facts, found or listing(), None, LOAD)
 
 
 def test_several_pods_are_one_indexed_job_spread_over_nodes() -> None:
@@ -245,6 +245,37 @@ def test_several_pods_are_refused_on_a_claim_of_one_node() -> None:
     (refusal,) = with_mode("ReadWriteOnce", 2).refusals
     assert refusal.reason == "ShardsNeedSharedClaim"
     assert "ReadWriteOnce" in refusal.message
+
+
+def test_several_pods_are_refused_for_a_source_that_comes_as_one() -> None:
+    packed = replace(listing(), packed=True)
+    (refusal,) = with_mode("ReadWriteMany", 2, packed).refusals
+    assert (refusal.reason, refusal.exit_code, refusal.remedy) == ("ShardsNeedFiles", 2, ("leave out --shards",))
+    assert "s3://models/granite comes as one" in refusal.message
+    assert job_of(with_mode("ReadWriteMany", 1, packed))
+
+
+def unlisted(size: str | None) -> Plan:
+    """Of a source that nobody can list, to a claim that is to be made."""
+    case = Case(DIRECTORY / "ui-service-to-claim.yaml")
+    source = told_listing([Told(Found("source", 0, 0, 0, 1, 0, False, "source"))], "gs://models/granite")
+    wanted = case.spec.model_copy(update={"model": "gs://models/granite", "path": "granite", "fetch": FetchSpec()})
+    wanted = wanted.model_copy(update={"claim": wanted.claim.model_copy(update={"size": size})})
+    return build(wanted, case.facts, replace(source, estimated=True, packed=True), None, LOAD)
+
+
+def test_a_new_claim_of_a_source_that_nobody_can_list_needs_its_size() -> None:
+    (refusal,) = unlisted(None).refusals
+    assert (refusal.reason, refusal.exit_code) == ("SizeUnknown", 3)
+    assert "gs://models/granite" in refusal.message
+    assert "--size" in refusal.remedy[0]
+
+
+def test_with_a_size_the_claim_is_made_of_it() -> None:
+    plan = unlisted("20Gi")
+    assert not plan.refusals
+    claim = next(step.object for step in plan.steps if isinstance(step, ApplyObject) and step.id == "claim")
+    assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
 
 
 def test_files_fetch_with_one_pod_which_holds_no_lease() -> None:

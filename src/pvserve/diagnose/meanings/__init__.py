@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 
 from pvserve.diagnose.meanings.container import CONTAINER
+from pvserve.diagnose.meanings.load import LOAD
 from pvserve.diagnose.meanings.model import LATE, MODEL
 from pvserve.diagnose.meanings.placement import CLAIM, MOUNT, SCHEDULING
 from pvserve.diagnose.meanings.row import Meaning
@@ -24,6 +25,7 @@ MEANINGS: tuple[Meaning, ...] = (
     *CONTAINER,
     *MODEL,
     *LATE,
+    *LOAD,
 )
 _SEVERITIES = ("fail", "warn", "info")
 _BY_CODE = {meaning.code: (rank, meaning) for rank, meaning in enumerate(MEANINGS)}
