@@ -37,8 +37,8 @@ is changed; of a **note** the plan is carried out all the same.
   absent.
 - Of a service that is Ready, `doctor` lists what it checked.
 
-`doctor` exits with 0 when the service is Ready, 1 when it is not, 10 when it is but something could not be read. Without
-a name it looks at all services of the namespace, and names the loads whose Job is suspended.
+`doctor` exits with 0 when the service is Ready, 1 when it is not, 10 when it is but something could not be read.
+Without a name it looks at all services of the namespace, and names the loads whose Job is suspended.
 
 | finding | trap | what mends it | who says so |
 |---|---|---|---|
