@@ -61,5 +61,9 @@ def _suspended(job: Object, evidence: LoadEvidence) -> Finding:
         seen.append(Seen(of, text(last), str(last.get("lastTimestamp") or "")))
     elif isinstance(evidence.events, Unknown):
         seen.append(Seen("Events", evidence.events.why, evidence.now))
-    words: Words = {"job": name(job), "place": annotations_of(job).get(PLACE, "its claim"), "namespace": evidence.namespace}
+    words: Words = {
+        "job": name(job),
+        "place": annotations_of(job).get(PLACE, "its claim"),
+        "namespace": evidence.namespace,
+    }
     return cause("LoadQueued" if queue else "LoadSuspended", *seen, queue=queue, **words).finding
