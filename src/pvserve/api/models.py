@@ -13,7 +13,7 @@ from pvserve.api.planned import Planned, admitted
 from pvserve.apply.run import Applied, run
 from pvserve.cluster import Cluster
 from pvserve.cluster.reading import RUNTIME
-from pvserve.cluster.served import SERVICE, find_service
+from pvserve.cluster.served import find_service, get_service
 from pvserve.events import Listener, silent
 from pvserve.facts import Unknown
 from pvserve.model import Listing
@@ -112,7 +112,7 @@ def rollback(name: str, cluster: Cluster) -> Planned:
 
 def init(name: str, cluster: Cluster) -> str:
     """A model.yaml for a service that exists. Raises NotFound if there is none."""
-    service = cluster.get(*SERVICE, name, cluster.namespace)
+    service = get_service(cluster, name)
     wanted = runtime_name(service)
     runtime = cluster.find(*RUNTIME, wanted, cluster.namespace) if wanted else None
     return from_service(service, None if isinstance(runtime, Unknown) else runtime)

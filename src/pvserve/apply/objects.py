@@ -69,7 +69,7 @@ def check_assumed(cluster: Cluster, assumed: tuple[Assumed, ...]) -> None:
         if uid != item.uid or (now is not None and item.content and content_digest(now) != item.content):
             raise StalePlan(
                 "PlanIsStale",
-                f"{target} changed since the plan was made",
+                f"{target} {'is gone' if now is None else 'changed'} since the plan was made",
                 subject=str(target),
-                remedy=("make the plan again: pvserve plan … --out plan.json",),
+                remedy=("run the same command again", "or make the plan again: pvserve plan … --out plan.json"),
             )

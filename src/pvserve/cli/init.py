@@ -11,7 +11,7 @@ from pvserve.cli.options import Shared, checked_name, cluster_options
 @click.argument("name")
 @cluster_options
 def command(shared: Shared, name: str) -> int:
-    """Write a model.yaml from InferenceService NAME to stdout."""
+    """Write a model.yaml from InferenceService or LLMInferenceService NAME to stdout."""
     checked_name(name, "NAME")
     from pvserve.api import models
 

@@ -15,6 +15,7 @@ from typing import Any
 from pvserve.diagnose.occurrences import conditions, seconds_between
 from pvserve.diagnose.values import Evidence
 from pvserve.facts import Object, annotations_of, known, labels, name
+from pvserve.plan.edit_service import storage_of
 from pvserve.plan.llm_service import is_llm, llm_uri
 from pvserve.spec.place import SCHEME
 
@@ -72,6 +73,9 @@ def _other_source(evidence: Evidence, service: Object) -> bool:
     """Whether a Deployment still has another source than the service names; one that says nothing may be right."""
     if is_llm(service):
         return _other_claim(evidence, llm_uri(service))
+    storage = storage_of(service)
+    if storage.listed:
+        return storage.listed.moved and _other_claim(evidence, storage.uri)
     model = (service["spec"].get("predictor") or {}).get("model") or {}
     wanted = str(model.get("storageUri") or "")
     has = [annotations_of(item).get(SOURCE, "") for item in known(evidence.deployments, ()) if _predictor(item)]
@@ -79,7 +83,7 @@ def _other_source(evidence: Evidence, service: Object) -> bool:
 
 
 def _other_claim(evidence: Evidence, uri: str) -> bool:
-    """Whether no Deployment of an LLMInferenceService mounts the place that it names; other sources leave no trace."""
+    """Whether no Deployment mounts the place that the service names; other sources leave no trace."""
     if not uri.startswith(SCHEME):
         return False
     claim, _, path = uri.removeprefix(SCHEME).partition("/")

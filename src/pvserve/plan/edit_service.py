@@ -13,14 +13,17 @@ from typing import Any, Literal
 
 from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.copies import copy_of
+from pvserve.plan.listed import MODEL_DIRECTORY, Listed, copied, listed, mount_instead, mount_patch
 from pvserve.plan.llm_service import URI, is_llm, llm_uri, most_replicas, pod_spec_of, set_uri, uri_patch
 
 API, KIND = "serving.kserve.io/v1beta1", "InferenceService"
 CONNECTION, CONNECTION_PATH = "opendatahub.io/connections", "opendatahub.io/connection-path"
 STOP = "serving.kserve.io/stop"
+READ_ONLY = "storage.kserve.io/readonly"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 STORAGE_FIELDS = ("storage", "storageUri", "storageUris")
 # Keys of a predictor that are no framework (PodSpec and ComponentExtensionSpec hold strings, lists and these mappings).
+_OF_FRAMEWORK = frozenset({*STORAGE_FIELDS, "runtimeVersion", "volumeMounts"})
 _NO_FRAMEWORK = frozenset(
     {"model", "workerSpec", "affinity", "securityContext", "nodeSelector", "labels", "annotations"}
 )
@@ -38,7 +41,12 @@ class Storage:
     path: tuple[str, ...] = ()
     uri: str = ""
     key: str = ""  # of `storage`: a connection, or an entry of KServe's storage-config
-    several: bool = False  # more than one of storageUris
+    listed: Listed | None = None  # where a list says it, or a mount that pvserve put in its place
+
+    @property
+    def directory(self) -> str:
+        """Where pods have the model."""
+        return self.listed.directory if self.listed else MODEL_DIRECTORY
 
     @property
     def words(self) -> str:
@@ -53,16 +61,20 @@ def storage_of(service: Object) -> Storage:
     predictor = service["spec"].get("predictor") or {}
     path, holder = _holder(predictor)
     uris = [*(holder.get("storageUris") or ()), *(predictor.get("storageUris") or ())]
-    listed = str(uris[0].get("uri", "")) if uris else ""
+    first = str(uris[0].get("uri", "")) if uris else ""
+    form: Form = "none" if not path else "model" if path == ("model",) else "framework"
+    found = listed(predictor, path)
     if path:
-        uri = str(holder.get("storageUri") or listed)
-        key = str((holder.get("storage") or {}).get("key") or "")
-        return Storage("model" if path == ("model",) else "framework", path, uri, key, len(uris) > 1)
+        key = "" if found and found.moved else str((holder.get("storage") or {}).get("key") or "")
+        uri = found.uri if found else str(holder.get("storageUri") or first)
+        return Storage(form, path, uri, key, found)
+    if found:
+        return Storage(form, path, found.uri, listed=found)
     for container in predictor.get("containers") or ():
         for variable in container.get("env") or ():
             if variable.get("name") == _ENVIRONMENT:
                 return Storage("environment", (), str(variable.get("value") or ""))
-    return Storage("none", (), listed, several=len(uris) > 1)
+    return Storage("none")
 
 
 def _holder(predictor: Object) -> tuple[tuple[str, ...], Object]:
@@ -70,7 +82,7 @@ def _holder(predictor: Object) -> tuple[tuple[str, ...], Object]:
     if isinstance(predictor.get("model"), dict):
         return ("model",), predictor["model"]
     for key, value in predictor.items():
-        if isinstance(value, dict) and key not in _NO_FRAMEWORK and value.keys() & {*STORAGE_FIELDS, "runtimeVersion"}:
+        if isinstance(value, dict) and key not in _NO_FRAMEWORK and value.keys() & _OF_FRAMEWORK:
             return (key,), value
     return (), {}
 
@@ -85,6 +97,10 @@ def new_service(origin: Object, service: str, namespace: str, runtime: str, uri:
         set_uri(made, uri)
         return made
     predictor = made["spec"]["predictor"]
+    if storage.listed:
+        mount_instead(predictor, storage.path, uri, writable=_writable(origin))
+        _link(predictor, storage, runtime)
+        return made
     predictor.pop("storageUris", None)
     if storage.form == "environment":
         _set_environment(predictor, uri)
@@ -96,6 +112,19 @@ def new_service(origin: Object, service: str, namespace: str, runtime: str, uri:
         if runtime:
             holder["runtime"] = runtime
     return made
+
+
+def _link(predictor: dict[str, Any], storage: Storage, runtime: str) -> None:
+    """The runtime; and `storage` goes, but for entries that stay in the list, whose credentials it names."""
+    holder = predictor[storage.path[0]] if storage.path else {}
+    if storage.listed and not copied(storage.listed.others):
+        holder.pop("storage", None)
+    if runtime and storage.path:
+        holder["runtime"] = runtime
+
+
+def _writable(service: Object) -> bool:
+    return annotations_of(service).get(READ_ONLY) == "false"
 
 
 def fresh_service(service: str, namespace: str, model_format: str, runtime: str, uri: str) -> dict[str, Any]:
@@ -120,6 +149,11 @@ def storage_patch(service: Object, uri: str) -> dict[str, Any]:
     storage = storage_of(service)
     if storage.form == "llm":
         return uri_patch(service, uri)
+    if storage.listed:
+        found = mount_patch(service["spec"]["predictor"], storage.path, uri, writable=_writable(service))
+        if storage.path and not copied(storage.listed.others):
+            found[storage.path[0]]["storage"] = None
+        return {"spec": {"predictor": found}}
     predictor: dict[str, Any] = {}
     if service["spec"]["predictor"].get("storageUris"):
         predictor["storageUris"] = None
@@ -134,11 +168,15 @@ def storage_patch(service: Object, uri: str) -> dict[str, Any]:
 
 
 def uri_path(service: Object) -> tuple[str, ...]:
-    """The path of the field that `storage_patch` sets, () where it is an environment variable."""
+    """The path of the field that `storage_patch` sets, () where it is an environment variable or a mount."""
     storage = storage_of(service)
     if storage.form == "llm":
         return URI
-    return () if storage.form == "environment" else ("spec", "predictor", (storage.path or ("model",))[0], "storageUri")
+    return (
+        ()
+        if storage.form == "environment" or storage.listed
+        else ("spec", "predictor", (storage.path or ("model",))[0], "storageUri")
+    )
 
 
 def _without_connection(made: dict[str, Any], origin: Object) -> None:

@@ -27,6 +27,8 @@ from pvserve.plan.edit_service import (
     storage_patch,
     uri_path,
 )
+from pvserve.plan.listed import in_the_way
+from pvserve.plan.listed import state_of as mounted_state
 from pvserve.plan.llm_service import is_llm, state_of
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.rights import rights_of
@@ -52,8 +54,9 @@ def in_place_part(spec: ModelSpec, facts: Facts, uri: str) -> Part:
         where = facts.namespace.name
         message = f"InferenceService {spec.name} does not exist in namespace {where}"
         return refused("NoSuchService", message, f"kubectl get inferenceservices -n {where}")
-    if storage_of(service).several:
-        return refused("SeveralModels", f"{ref(service)} takes its model from several places (storageUris)")
+    stopped = several_part(service)
+    if stopped.refusals:
+        return stopped
     key = key_of(service)
     steps = _switch(service, facts, key, uri)
     if not steps:
@@ -63,6 +66,16 @@ def in_place_part(spec: ModelSpec, facts: Facts, uri: str) -> Part:
         notes = (f"{spec.name} answers nothing from its stop until it is Ready again",)
     first = () if BEFORE in annotations_of(service) else (record_step(service, facts),)
     return Part(steps=(*first, *steps), notes=notes) + assume(service, key, whole=True)
+
+
+def several_part(service: Object) -> Part:
+    """Refused where the first of several models cannot be moved beside the others."""
+    storage = storage_of(service)
+    why = in_the_way(service["spec"]["predictor"], storage.path, storage.listed) if storage.listed else ""
+    if not why:
+        return Part()
+    message = f"{ref(service)} takes models from several places (storageUris), and the first cannot be moved: {why}"
+    return refused("SeveralModels", message, "load each with pvserve load, then write the service by hand")
 
 
 def record_step(service: Object, facts: Facts) -> ApplyObject:
@@ -95,7 +108,11 @@ def _state(service: Object) -> dict[str, Any]:
         return {"metadata": said, "spec": state_of(service)}
     predictor: Mapping[str, Any] = service["spec"]["predictor"]
     kept: dict[str, Any] = {field: predictor.get(field) for field in _POD_FIELDS}
-    if storage.form == "environment":
+    if storage.listed:
+        kept |= mounted_state(predictor, storage.path)
+        if storage.path:
+            kept[storage.path[0]]["storage"] = predictor[storage.path[0]].get("storage")
+    elif storage.form == "environment":
         kept["containers"] = predictor["containers"]
     else:
         path = (storage.path or ("model",))[0]

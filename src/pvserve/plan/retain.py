@@ -10,12 +10,13 @@ import shlex
 from dataclasses import dataclass, field
 
 from pvserve.facts import Facts, Object, Right, Unknown, known, name
+from pvserve.facts.objects import ObjectKey
 from pvserve.plan.claim import RETAIN, existing_copy, retain_class
 from pvserve.plan.copies import content
 from pvserve.plan.diff import changes
 from pvserve.plan.part import Part, refused
 from pvserve.plan.rights import rights_of
-from pvserve.plan.steps import ApplyObject, NotDone, RetainVolume
+from pvserve.plan.steps import SOME, ApplyObject, Assumed, NotDone, RetainVolume
 from pvserve.spec.model import ModelSpec
 
 MAKE_CLASS = Right("create", "storage.k8s.io", "storageclasses")
@@ -86,10 +87,15 @@ def _by_class(facts: Facts, chosen: Object) -> Keeping | None:
     there = existing_copy(copy, known(facts.storage_classes, ()))
     if there is not None:
         words = f"class {name(there)} is a {RETAIN} copy of {name(chosen)} already"
-        return Keeping(Part(unchanged=(words,)), storage_class=name(there))
+        needed = Assumed(ObjectKey("storage.k8s.io/v1", "StorageClass", "", name(there)), SOME)
+        return Keeping(Part(unchanged=(words,), assumed=(needed,)), storage_class=name(there))
     if facts.rights.get(MAKE_CLASS) is not True:
         return None
-    step = ApplyObject(
+    return Keeping(Part(steps=(_copy_step(chosen, copy),)), storage_class=name(copy))
+
+
+def _copy_step(chosen: Object, copy: Object) -> ApplyObject:
+    return ApplyObject(
         "class",
         f"copy class {name(chosen)} to {name(copy)}, which retains data",
         copy,
@@ -97,7 +103,14 @@ def _by_class(facts: Facts, chosen: Object) -> Keeping | None:
         why="a volume of class " + name(chosen) + " is deleted with its claim",
         rights=rights_of("retain-class", ""),
     )
-    return Keeping(Part(steps=(step,)), storage_class=name(copy))
+
+
+def lost_copy(facts: Facts, wanted: str) -> ApplyObject | None:
+    """Makes the copy called `wanted` again, which a claim waits for and somebody removed; None where it is no copy."""
+    if facts.rights.get(MAKE_CLASS) is not True:
+        return None
+    copies = [(item, retain_class(item)) for item in known(facts.storage_classes, ())]
+    return next((_copy_step(item, copy) for item, copy in copies if name(copy) == wanted), None)
 
 
 def _class_refused(chosen: Object) -> Part:

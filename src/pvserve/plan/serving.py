@@ -15,7 +15,7 @@ from pvserve.plan import edit_runtime, edit_service
 from pvserve.plan.copies import content
 from pvserve.plan.diff import changes, merged, missing
 from pvserve.plan.edit_service import MANAGED_BY, made_by_pvserve, new_service, runtime_name, storage_of
-from pvserve.plan.in_place import BEFORE, in_place_part, record_name, record_step
+from pvserve.plan.in_place import BEFORE, in_place_part, record_name, record_step, several_part
 from pvserve.plan.llm_service import foreign_presets, is_llm
 from pvserve.plan.looking import look_part
 from pvserve.plan.part import Part, assume, refused, unreadable
@@ -92,12 +92,9 @@ def _wanted(spec: ModelSpec, facts: Facts, uri: str) -> tuple[dict[str, Any], Ob
         return refused("NoSuchService", message, f"kubectl get inferenceservices -n {where}")
     if origin is None:
         return _fresh(spec, facts, uri)
-    if storage_of(origin).several:
-        return refused(
-            "SeveralModels",
-            f"{ref(origin)} takes its model from several places (storageUris), and pvserve puts one model at one place",
-            "load each with pvserve load, then write the service by hand",
-        )
+    several = several_part(origin)
+    if several.refusals:
+        return several
     if is_llm(origin):
         runtime, part = "", _presets(origin, facts.namespace.name)
     else:

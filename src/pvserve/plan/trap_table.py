@@ -40,8 +40,22 @@ TRAPS: tuple[Trap, ...] = (
         "SubPathLost",
         "`storageUris` lose the sub-path of a claim",
         "{service} lists storageUris, where KServe mounts a claim's root and loses the sub-path",
-        ("storageUri takes their place",),
+        ("a mount of the model's own directory, at {directory}, takes the place of the first",),
         "recording storage-uris-pvc",
+    ),
+    Trap(
+        "SubPathStaysLost",
+        "another entry of `storageUris` loses its path on a claim",
+        "{uri} stays in storageUris of {service}, and KServe mounts the claim's root at {directory}",
+        ("its files are at {directory}/{path}, so let the server's arguments say so",),
+        "recording storage-uris-pvc",
+    ),
+    Trap(
+        "OthersCopied",
+        "another entry of `storageUris` is on no claim",
+        "what {service} lists for {places} stays where it is, and KServe copies it into an emptyDir at each start",
+        ("put it on a claim with `pvserve load` and list that, which KServe mounts whole",),
+        "recording s3-storage-uri",
     ),
     Trap(
         "ClaimElsewhere",

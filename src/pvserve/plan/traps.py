@@ -12,17 +12,18 @@ from typing import Any
 from pvserve.facts import Facts, Object, annotations_of, name, ref
 from pvserve.facts.objects import DEPLOYMENT_MODE
 from pvserve.plan.edit_runtime import formats_of
-from pvserve.plan.edit_service import replicas_of, storage_of
+from pvserve.plan.edit_service import READ_ONLY, replicas_of, storage_of
+from pvserve.plan.listed import copied, losing_path
 from pvserve.plan.llm_service import is_llm, llm_notes, several_nodes
 from pvserve.plan.part import Part
 from pvserve.plan.trap_table import note, stop
 from pvserve.plan.volume import modes_to_be
 from pvserve.spec.model import ModelSpec
+from pvserve.spec.place import SCHEME
 from pvserve.spec.quantity import round_up
 
 ENABLE_AUTH = "security.opendatahub.io/enable-auth"
 PARALLEL_SIZES = ("pipelineParallelSize", "tensorParallelSize")  # 1 where nobody says (kserve pkg/constants)
-READ_ONLY = "storage.kserve.io/readonly"
 SHARED_MODES = {"ReadWriteMany", "ReadOnlyMany"}
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 # Servers that ask the Hub for what a model directory lacks, by a word of their image's or command's name.
@@ -91,9 +92,17 @@ def _several_sources(service: Object) -> Iterator[str]:
     storage = storage_of(service)
     if storage.key and storage.uri:
         yield note("StorageTwice", service=ref(service))
-    listed: Mapping[str, Any] = service["spec"]["predictor"]
-    if listed.get("storageUris") or (listed.get("model") or {}).get("storageUris"):
-        yield note("SubPathLost", service=ref(service))
+    found: Mapping[str, Any] = service["spec"]["predictor"]
+    if not found.get("storageUris") and not (found.get("model") or {}).get("storageUris"):
+        return
+    if storage.listed is None or not storage.listed.moved:
+        yield note("SubPathLost", service=ref(service), directory=storage.directory)
+    others = storage.listed.others if storage.listed else ()
+    for uri, directory in losing_path(others):
+        path = uri.removeprefix(SCHEME).partition("/")[2]
+        yield note("SubPathStaysLost", service=ref(service), uri=uri, directory=directory, path=path)
+    if places := copied(others):
+        yield note("OthersCopied", service=ref(service), places=", ".join(places))
 
 
 def _writes(service: Object) -> Iterator[str]:

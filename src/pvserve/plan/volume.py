@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pvserve.facts import ClaimFacts, Facts, Holder, Object, Unknown, known, name
 from pvserve.facts.objects import ObjectKey
 from pvserve.plan.claim import access_modes, is_bound, new_claim
 from pvserve.plan.diff import changes
 from pvserve.plan.part import Part, assume, refused, unreadable
-from pvserve.plan.retain import Keeping, keep_existing, keep_new
+from pvserve.plan.retain import Keeping, keep_existing, keep_new, lost_copy
 from pvserve.plan.rights import rights_of
 from pvserve.plan.sizing import access_mode, claim_bytes, claim_size, default_class, fits
 from pvserve.plan.source import Source
@@ -30,8 +31,24 @@ def claim_part(spec: ModelSpec, facts: Facts, source: Source | None) -> Keeping:
         return Keeping(unreadable(f"claim {claim.name}", claim.object))
     if claim.object is None:
         return _new(spec, facts, source) if source is not None else Keeping(_no_such_claim(spec, facts))
-    found = _existing(spec, facts.namespace.name, claim, claim.object, source)
-    return found if found.before.refusals or source is None else found + keep_existing(spec, facts, claim.object)
+    live = claim.object
+    again = _class_again(facts, live) if source is not None else None
+    if again is not None:
+        claim = replace(claim, storage_class=again.object)
+        facts = replace(facts, claim=claim)
+    found = _existing(spec, facts.namespace.name, claim, live, source)
+    if found.before.refusals or source is None:
+        return found
+    first = Keeping(Part(steps=(again,)) if again else Part())
+    return first + found + keep_existing(spec, facts, live)
+
+
+def _class_again(facts: Facts, live: Object) -> ApplyObject | None:
+    """A copy of a class that another run took away, while a claim of this one waits for it."""
+    wanted = str(live["spec"].get("storageClassName") or "")
+    if is_bound(live) or not wanted or facts.claim.storage_class is not None:
+        return None
+    return lost_copy(facts, wanted)
 
 
 def chosen_class(spec: ModelSpec, facts: Facts) -> Object | None:

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pvserve.errors import UsageError
-from pvserve.spec.names import LABEL_MAX, SERVICE_NAME_MAX, label_from, model_path
+from pvserve.spec.names import LABEL_MAX, MODEL_VOLUME, SERVICE_NAME_MAX, label_from, model_path
 from pvserve.spec.place import SCHEME, Place, parse_place
 
 Object = Mapping[str, Any]
 
 _PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./-]*")
 _WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", ".", "..", ".nan", ".inf"])
+_KINDS = ("InferenceService", "LLMInferenceService")
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 _SCHEMA = "# yaml-language-server: $schema=./pvserve.schema.json"
 _WIDTH = 31  # where comments begin
@@ -45,23 +46,24 @@ def from_service(service: Object, runtime: Object | None = None) -> str:
     """The text of a model file for `service`; `runtime` is the (Cluster)ServingRuntime that serves it, if known.
 
     Raises:
-        UsageError: `NotAService`, when the object is no InferenceService.
+        UsageError: `NotAService`, when the object is neither an InferenceService nor an LLMInferenceService.
     """
-    if service.get("kind") != "InferenceService":
+    if service.get("kind") not in _KINDS:
         raise UsageError(
             "NotAService",
-            f"a {service.get('kind')} is no InferenceService",
-            remedy=("kubectl get inferenceservices lists what a model file can be made from",),
+            f"a {service.get('kind')} is no {' or '.join(_KINDS)}",
+            remedy=("kubectl get inferenceservices,llminferenceservices lists what a model file can be made from",),
         )
-    predictor = service.get("spec", {}).get("predictor") or {}
-    storage = _storage(predictor)
+    spec = service.get("spec") or {}
+    predictor = spec.get("predictor") or {}
+    storage = _from_uri(_llm_uri(spec)) if service["kind"] == _KINDS[1] else _storage(predictor)
     lines = _served(service, storage) if storage.place else _to_be_converted(service, storage)
     return "\n".join([*_head(service, runtime, predictor, storage), "", *map(str, lines), ""])
 
 
 def _head(service: Object, runtime: Object | None, predictor: Object, storage: _Storage) -> list[str]:
     metadata = service["metadata"]
-    facts = [f"Model file for pvserve, from InferenceService {_namespace(service)}/{_name(service)}."]
+    facts = [f"Model file for pvserve, from {service['kind']} {_namespace(service)}/{_name(service)}."]
     if shown := (metadata.get("annotations") or {}).get("openshift.io/display-name"):
         facts.append(f"The dashboard shows it as {shown}.")
     by = _runtime_words(runtime, predictor)
@@ -70,7 +72,8 @@ def _head(service: Object, runtime: Object | None, predictor: Object, storage: _
         facts.append(f"Prove it with: pvserve verify {_name(service)} -n {_namespace(service)}")
     else:
         facts.append("Check `model` and `claim`, then: pvserve deploy -f model.yaml")
-    replicas = max(_replicas(predictor, "minReplicas"), _replicas(predictor, "maxReplicas"))
+    counts = ((predictor, "minReplicas"), (predictor, "maxReplicas"), (service["spec"], "replicas"))
+    replicas = max(_replicas(holder, key) for holder, key in counts)
     if replicas > 1:
         facts.append(f"Up to {replicas} replicas: on several nodes they need a claim with accessMode ReadWriteMany.")
     facts.append("Editors complete its keys once this was run here: pvserve schema > pvserve.schema.json")
@@ -114,14 +117,36 @@ def _storage(predictor: Object) -> _Storage:
         secret = f" of connection {source['key']}" if source.get("key") else ""
         return _Storage(f"object storage{secret}, path {path or '/'}, copied at each start", path)
     uris = [str(item.get("uri", "")) for item in predictor.get("storageUris") or () if isinstance(item, dict)]
+    if mounted := _mounted(predictor, model):
+        return _from_uri(mounted)
     if uris:
         places = ", ".join(_from_uri(uri).words for uri in uris)
-        words = f"{len(uris)} places ({places}); pvserve puts one model at one place, so check what `model` is"
+        words = f"{len(uris)} places ({places}); the first moves, the others stay, so check what `model` is"
         return _Storage(words, uris[0])
     return _Storage("no storage that is named in the service", "")
 
 
+def _llm_uri(spec: Object) -> str:
+    """Of an LLMInferenceService."""
+    return str((spec.get("model") or {}).get("uri") or "")
+
+
+def _mounted(predictor: Object, model: Object) -> str:
+    """The place of a model that pvserve put beside others, which is mounted by a volume of the service's own."""
+    claims = {
+        volume.get("name"): (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        for volume in predictor.get("volumes") or ()
+    }
+    for reader in (model, *(predictor.get("containers") or ())):
+        for mount in reader.get("volumeMounts") or ():
+            if mount.get("name") == MODEL_VOLUME and claims.get(MODEL_VOLUME):
+                return str(Place(str(claims[MODEL_VOLUME]), str(mount.get("subPath") or "")))
+    return ""
+
+
 def _from_uri(uri: str) -> _Storage:
+    if not uri:
+        return _Storage("no storage that is named in the service", "")
     if not uri.startswith(SCHEME):
         shown = _CREDENTIALS.sub("//", uri.partition("?")[0])  # signed URLs and passwords stay out of the file
         return _Storage(shown if uri.startswith("oci://") else f"{shown}, copied at each start", uri)
@@ -137,7 +162,9 @@ def _framework(predictor: Object) -> dict[str, Any]:
     if isinstance(predictor.get("model"), dict):
         return dict(predictor["model"])
     found = (
-        value for value in predictor.values() if isinstance(value, dict) and {"storageUri", "storage"} & value.keys()
+        value
+        for value in predictor.values()
+        if isinstance(value, dict) and {"storageUri", "storage", "volumeMounts"} & value.keys()
     )
     return next(found, {})
 

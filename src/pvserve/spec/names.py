@@ -17,6 +17,7 @@ SERVICE_NAME_MAX = LABEL_MAX - len("isvc.") - len("-predictor")
 # The workers of a multi-node service bear `isvc.NAME-predictor-worker`.
 WORKER_SERVICE_NAME_MAX = SERVICE_NAME_MAX - len("-worker")
 
+MODEL_VOLUME = "pvserve-model"  # of a service whose pods mount the model by a volume of their own (plan.listed)
 PATH_MAX = 1000  # bytes of a directory on a claim: leaves room for the model's own paths below 4096
 OURS = ".pvserve"  # pvserve's own directory at a claim's root
 

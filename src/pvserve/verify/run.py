@@ -44,9 +44,10 @@ def verify_service(
     volume must hold where the caller knows it ("sha256:…" of the source). Raises NotFound if there is no such service.
     """
     service = get_service(cluster, service_name)
-    uri = storage_of(service).uri
+    storage = storage_of(service)
+    uri = storage.uri
     place = parse_place(uri) if uri.startswith("pvc://") else None
-    field = "model.uri" if is_llm(service) else "storageUri"
+    field = "model.uri" if is_llm(service) else "the mount of the model" if storage.listed else "storageUri"
     subject = ref(service)
     ready = _check_ready(cluster, service_name)
     if place is None:
@@ -62,7 +63,7 @@ def verify_service(
         (
             Check("from-claim", "the service is served from a claim", "passed", f"{field} is {uri}"),
             ready,
-            *check_mounts(pods, place.claim, place.path),
+            *check_mounts(pods, place.claim, place.path, storage.directory),
             *digests.checks,
             check_node_disk(cluster, pods, digests.bytes or int(recorded.get("bytes", 0))),
             check_answer(cluster, service, network_service(cluster, service), pods, request),

@@ -28,6 +28,19 @@ def test_not_ready_while_the_deployment_serves_another_source() -> None:
     assert not judge(service_evidence(ready_service(NEW), deployment(OLD))).ready
 
 
+def test_not_ready_while_the_deployment_mounts_another_directory() -> None:
+    """Of a model beside others, which the service mounts by a volume of its own: the Deployment has no source."""
+    service = ready_service()
+    mount = {"name": "pvserve-model", "mountPath": "/mnt/base", "subPath": "granite"}
+    volume = {"name": "pvserve-model", "persistentVolumeClaim": {"claimName": "models"}}
+    service["spec"]["predictor"] = {"model": {"volumeMounts": [mount]}, "volumes": [volume]}
+    made = deployment("")
+    for path, ready in (("other", False), ("granite", True)):
+        container = {"name": "kserve-container", "volumeMounts": [{**mount, "subPath": path}]}
+        made["spec"]["template"] = {"spec": {"containers": [container], "volumes": [volume]}}
+        assert judge(service_evidence(service, made)).ready is ready
+
+
 def test_not_ready_while_the_deployment_is_rolling_out() -> None:
     """KServe says Ready all the while: kserve#4626."""
     for status in ({"updatedReplicas": 0}, {"replicas": 2}, {"availableReplicas": 0}, {"observedGeneration": 0}):

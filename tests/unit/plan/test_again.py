@@ -12,7 +12,8 @@ from pvserve.facts import Facts
 from pvserve.model import manifest_digest
 from pvserve.plan import build
 from pvserve.plan.diff import merged
-from pvserve.plan.steps import ApplyObject, Load, PatchObject, Plan, RetainVolume
+from pvserve.plan.retain import MAKE_CLASS
+from pvserve.plan.steps import SOME, ApplyObject, Load, PatchObject, Plan, RetainVolume
 
 from .cases import DIRECTORY, Case, manifest
 
@@ -91,3 +92,35 @@ def test_plan_after_a_cut_holds_the_steps_that_are_missing(name: str) -> None:
         # what was noted of a service before its first change is noted again until that change is made
         again = ["before"] if ids[:1] == ["before"] and missing[:1] != ["before"] else []
         assert ids == again + missing
+
+
+def test_a_class_copy_that_is_gone_by_then_makes_the_plan_stale_whoever_made_it() -> None:
+    case = _case("ui-service-to-claim")
+    first = _plan(case, case.facts)
+    assert first.steps[0].id == "class"
+    there = carried_out(case, first, case.facts, 1)
+    plan = _plan(case, there)
+    assert [step.id for step in plan.steps][:1] == ["claim"]
+    [needed] = [item for item in plan.assumed if item.object.kind == "StorageClass"]
+    assert (needed.object.name, needed.uid) == ("gp3-csi-retain", SOME)
+
+
+def test_a_class_copy_that_another_run_took_from_a_waiting_claim_is_made_again() -> None:
+    case = _case("ui-service-to-claim")
+    first = _plan(case, case.facts)
+    made = carried_out(case, first, case.facts, 2)
+    waiting = {**made.claim.object, "status": {"phase": "Pending"}}
+    facts = replace(case.facts, claim=replace(case.facts.claim, object=waiting, volume=None, storage_class=None))
+    plan = _plan(case, facts)
+    assert plan.refusals == ()
+    assert plan.steps[0].object == {**first.steps[0].object, "metadata": plan.steps[0].object["metadata"]}
+    assert [step.id for step in plan.steps] == ["class", *[step.id for step in first.steps[2:]]]
+
+
+def test_without_the_right_to_make_it_again_the_class_is_missing() -> None:
+    case = _case("ui-service-to-claim")
+    made = carried_out(case, _plan(case, case.facts), case.facts, 2)
+    waiting = {**made.claim.object, "status": {"phase": "Pending"}}
+    claim = replace(case.facts.claim, object=waiting, volume=None, storage_class=None)
+    facts = replace(case.facts, claim=claim, rights={**case.facts.rights, MAKE_CLASS: False})
+    assert [item.reason for item in _plan(case, facts).refusals] == ["NoSuchClass"]

@@ -64,6 +64,39 @@ def test_storage_uris_lose_the_sub_path() -> None:
     assert any("mounts a claim's root and loses the sub-path" in note for note in plan.notes)
 
 
+def listing(*entries: tuple[str, str], **model: Any) -> dict[str, Any]:
+    """A service that lists its models, as in recording storage-uris-pvc."""
+    uris = [{"uri": uri, "mountPath": place} for uri, place in entries]
+    return predictor(storageUris=uris, model={"storage": None, **model})
+
+
+def test_storage_uris_beside_the_model_that_stay_are_told() -> None:
+    plan = planned(
+        listing(("s3://b/base", "/mnt/base"), ("pvc://adapters/lora", "/mnt/lora"), ("hf://o/a", "/mnt/more"))
+    )
+    assert plan.refusals == ()
+    told = " ".join(plan.notes)
+    assert "a mount of the model's own directory, at /mnt/base, takes the place of the first" in told
+    assert "pvc://adapters/lora stays in storageUris" in told
+    assert "its files are at /mnt/lora/lora" in told
+    assert "lists for /mnt/more stays where it is, and KServe copies it" in told
+
+
+@pytest.mark.parametrize(
+    ("service", "why"),
+    [
+        (listing(("s3://b/base", "/mnt/models"), ("s3://b/lora", "/mnt/models/lora")), "lie inside each other"),
+        (listing(("s3://b/base", "/m/base"), ("s3://b/1", "/m/l/1"), ("s3://b/2", "/m/k/2")), "/m, where another"),
+        (listing(("s3://b/base", "/mnt/base/x"), ("pvc://a", "/mnt/base")), "lie inside each other"),
+        (overlaid(listing(("s3://b/base", "/mnt/base")), predictor(workerSpec={})), "workerSpec"),
+    ],
+)
+def test_several_models_of_which_the_first_cannot_be_moved(service: dict[str, Any], why: str) -> None:
+    plan = planned(service)
+    assert reasons(plan) == ["SeveralModels"]
+    assert why in plan.refusals[0].message
+
+
 def test_claim_in_another_namespace() -> None:
     case = Case(DIRECTORY / "claim-in-another-namespace.yaml")
     plan = build(case.spec, case.facts, None, None, SERVE)

@@ -48,17 +48,22 @@ def a_pod(pod_name: str, claim_name: str, phase: str) -> Object:
     }
 
 
+VOLUME = {"name": "pvserve-model", "persistentVolumeClaim": {"claimName": "a"}}
+MOUNT = {"name": "pvserve-model", "mountPath": "/mnt/base", "subPath": "granite"}
+
+
 def test_services_of_any_kind_and_field_and_live_pods_are_joined_to_the_claim() -> None:
     services = (
         a_service("plain", {"predictor": {"model": {"storageUri": "pvc://a/granite"}}}),
         a_service("several", {"predictor": {"model": {"storageUris": [{"uri": "pvc://a/granite"}]}}}),
         a_service("llm", {"model": {"uri": "pvc://a/other"}}),
+        a_service("beside", {"predictor": {"model": {"volumeMounts": [MOUNT]}, "volumes": [VOLUME]}}),
     )
     pods = (a_pod("live", "a", "Running"), a_pod("ended", "a", "Succeeded"), a_pod("else", "b", "Running"))
     seen = InventoryFacts((a_claim("a", MODELS), a_claim("b")), services, pods, (a_volume("a", "Bound"),))
     [row] = inventory(seen)
-    assert row.services == ("llm", "plain", "several")
-    assert row.models[0].services == ("plain", "several")
+    assert row.services == ("beside", "llm", "plain", "several")
+    assert row.models[0].services == ("beside", "plain", "several")
     assert row.pods == ("live",)
     assert row.reclaim == "Retain"
 

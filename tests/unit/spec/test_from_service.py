@@ -98,6 +98,35 @@ def test_older_and_custom_predictors(predictor: dict[str, Any]) -> None:
     assert loaded(from_service(service(predictor))).destination == "iris"
 
 
+def llm(**spec: Any) -> dict[str, Any]:
+    metadata = {"name": "granite", "namespace": "llm"}
+    kind = {"apiVersion": "serving.kserve.io/v1alpha1", "kind": "LLMInferenceService"}
+    return {**kind, "metadata": metadata, "spec": spec}
+
+
+def test_an_llm_service_becomes_a_file_as_well() -> None:
+    text = from_service(llm(model={"uri": "hf://ibm-granite/granite-7b"}, replicas=3))
+    spec = loaded(text)
+    assert (spec.name, spec.origin, spec.destination) == ("granite-pvc", "granite", "granite-7b")
+    assert "from LLMInferenceService llm/granite" in text
+    assert "Up to 3 replicas" in text
+    served = loaded(from_service(llm(model={"uri": "pvc://models/granite"})))
+    assert (served.in_place, served.claim.name, served.path) == (True, "models", "granite")
+    assert "no storage" in from_service(llm())
+
+
+@pytest.mark.parametrize("reader", ["model", "sklearn", "containers"])
+def test_a_model_beside_others_that_pvserve_moved_is_on_its_claim(reader: str) -> None:
+    holder = {"volumeMounts": [{"name": "pvserve-model", "mountPath": "/mnt/base", "subPath": "llm/granite"}]}
+    predictor: dict[str, Any] = {
+        reader: [holder] if reader == "containers" else holder,
+        "storageUris": [{"uri": "s3://b/lora", "mountPath": "/mnt/lora"}],
+        "volumes": [{"name": "pvserve-model", "persistentVolumeClaim": {"claimName": "models"}}],
+    }
+    spec = loaded(from_service(service(predictor)))
+    assert (spec.in_place, spec.claim.name, spec.path) == (True, "models", "llm/granite")
+
+
 def test_a_long_name_is_cut_to_what_fits() -> None:
     spec = loaded(from_service(service(model(storageUri="s3://b/m"), name="g" * 48, namespace="n" * 30)))
     assert spec.name == "g" * 18 + "-pvc"

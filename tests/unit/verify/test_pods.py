@@ -52,6 +52,40 @@ def test_a_lost_sub_path_is_named() -> None:
     assert results("storage-uris-pvc")["sub-path"] == "failed"
 
 
+def beside_others(*downloads: str) -> dict[str, Any]:
+    """A model that pvserve moved, and entries of storageUris that KServe goes on downloading."""
+    pair = [word for place in downloads for word in ("s3://b/lora", place)]
+    mounts = [
+        {"name": "pvserve-model", "mountPath": "/mnt/base", "subPath": "granite", "readOnly": True},
+        {"name": "mnt-lora", "mountPath": downloads[0], "readOnly": True},
+    ]
+    return {
+        "metadata": {"name": "new"},
+        "spec": {
+            "initContainers": [{"name": "storage-initializer", "args": pair}],
+            "containers": [{"name": "kserve-container", "volumeMounts": mounts}],
+            "volumes": [
+                {"name": "pvserve-model", "persistentVolumeClaim": {"claimName": "models"}},
+                {"name": "mnt-lora", "emptyDir": {}},
+            ],
+        },
+    }
+
+
+def test_what_is_copied_beside_the_model_is_told_and_is_no_copy_of_it() -> None:
+    checks = {
+        check.name: check for check in check_mounts([beside_others("/mnt/lora")], "models", "granite", "/mnt/base")
+    }
+    assert {name: check.result for name, check in checks.items()} == ALL_PASSED
+    assert "copies what is at /mnt/lora alone" in checks["no-storage-initializer"].evidence
+
+
+@pytest.mark.parametrize("place", ["/mnt/base", "/mnt/base/", "/mnt/base/sub", "/mnt"])
+def test_a_download_to_the_model_s_own_place_is_a_copy(place: str) -> None:
+    checks = check_mounts([beside_others("/mnt/lora", place)], "models", "granite", "/mnt/base")
+    assert next(check for check in checks if check.name == "no-storage-initializer").result == "failed"
+
+
 def test_a_writable_mount_is_named() -> None:
     assert results("pvc-read-write")["read-only"] == "failed"
 

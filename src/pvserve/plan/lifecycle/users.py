@@ -10,7 +10,9 @@ from typing import Any
 
 from pvserve.errors import UsageError
 from pvserve.facts import Object, Unknown, Users, labels, ref
+from pvserve.plan.edit_service import storage_of
 from pvserve.plan.part import Part, unreadable
+from pvserve.spec.names import MODEL_VOLUME
 from pvserve.spec.place import SCHEME, parse_place
 
 ENDED = ("Succeeded", "Failed")
@@ -78,7 +80,10 @@ def places_of(service: Object) -> frozenset[tuple[str, str]]:
     """(claim, path) of all that any field of the service names, as pvc:// or, with path "", as a volume."""
     spec = service.get("spec") or {}
     named = {_place(value) for value in _leaves(spec) if isinstance(value, str) and value.startswith(SCHEME)}
-    return frozenset((named - {("", "")}) | {(claim, "") for claim in _volumes(spec)})
+    found = storage_of(service).listed if spec.get("predictor") else None
+    own = {_place(found.uri)} if found and found.moved else set()  # a mount of pvserve's, of which the path is known
+    whole = {(claim, "") for claim in _volumes(spec, MODEL_VOLUME if own else "")}
+    return frozenset((named | own | whole) - {("", "")})
 
 
 def _place(uri: str) -> tuple[str, str]:
@@ -107,14 +112,14 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _volumes(value: Any) -> Iterator[str]:
-    """The claims that pod templates inside of an object mount."""
+def _volumes(value: Any, but: str = "") -> Iterator[str]:
+    """The claims that pod templates inside of an object mount, `but` those of the volumes of that name."""
     if isinstance(value, Mapping):
         source = value.get("persistentVolumeClaim")
-        if isinstance(source, Mapping) and source.get("claimName"):
+        if isinstance(source, Mapping) and source.get("claimName") and (not but or value.get("name") != but):
             yield str(source["claimName"])
         for inner in value.values():
-            yield from _volumes(inner)
+            yield from _volumes(inner, but)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _volumes(inner)
+            yield from _volumes(inner, but)
