@@ -5,18 +5,24 @@ Owns the join of claims, services and pods into rows. Pure: takes objects, reads
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pvserve.facts import InventoryFacts, Object, Unknown, annotations_of, name, namespace
+from pvserve.facts import InventoryFacts, Object, Unknown, annotations_of, known, name, namespace
 from pvserve.plan.claim import recorded_models
 from pvserve.plan.lifecycle.same import SHARE_OF
 from pvserve.plan.lifecycle.users import claims_of, places_of
+from pvserve.plan.model_cache import KIND as CACHE_KIND
+from pvserve.plan.model_cache import Import, import_of
 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One model that pvserve recorded on a claim; bytes as of the load."""
+    """One model that pvserve recorded on a claim, bytes as of the load; or that KServe imports there itself.
+
+    The latter has a `cache`, the LocalModelNamespaceCache by name, and its `state`; bytes, files and manifest nobody
+    noted.
+    """
 
     path: str
     manifest: str
@@ -25,6 +31,8 @@ class ModelRow:
     source: str
     loaded: str
     services: tuple[str, ...]
+    cache: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,14 +59,16 @@ class ClaimRow:
 
 def inventory(seen: InventoryFacts) -> tuple[ClaimRow, ...]:
     """One row per claim that holds a model or is served from, and per Released volume that holds one, by name."""
-    served = {} if isinstance(seen.services, Unknown) else _served(seen.services)
+    services = known(seen.services, ())
+    imports = tuple(found for item in services if (found := import_of(item)) is not None)
+    served = _served((item for item in services if item.get("kind") != CACHE_KIND), imports)
     volumes = {} if isinstance(seen.volumes, Unknown) else {name(item): item for item in seen.volumes}
     mounting = {} if isinstance(seen.pods, Unknown) else _mounting(seen.pods)
     rows = []
     for claim in seen.claims:
         where = (namespace(claim), name(claim))
         users = served.get(where, {})
-        models = _models(claim, users)
+        models = (*_models(claim, users), *_imported([item for item in imports if item.place == where], users))
         if not models and not users:
             continue
         volume = str(claim["spec"].get("volumeName") or "")
@@ -113,11 +123,16 @@ def _phase(found: Object) -> str:
     return str((found.get("status") or {}).get("phase", "Unknown"))
 
 
-def _served(services: Iterable[Object]) -> dict[tuple[str, str], dict[str, list[str]]]:
+def _served(services: Iterable[Object], imports: Iterable[Import]) -> dict[tuple[str, str], dict[str, list[str]]]:
+    """(namespace, claim) -> path -> who is served from there, also those that KServe leads to an import of its own."""
     out: dict[tuple[str, str], dict[str, list[str]]] = {}
     for service in services:
         for claim, path in places_of(service):
             out.setdefault((namespace(service), claim), {}).setdefault(path, []).append(_word(service))
+    for found in imports:
+        led = [service if where == found.namespace else f"{where}/{service}" for where, service in found.services]
+        there = out.setdefault(found.place, {}).setdefault(found.path, [])
+        there += [word for word in led if word not in there]
     return out
 
 
@@ -138,6 +153,26 @@ def _mounting(pods: Iterable[Object]) -> dict[tuple[str, str], tuple[str, ...]]:
             where = (namespace(pod), claim)
             out[where] = (*out.get(where, ()), name(pod))
     return out
+
+
+def _imported(imports: Iterable[Import], users: Mapping[str, list[str]]) -> Iterator[ModelRow]:
+    """What KServe imports to a claim; a service may be served from a directory below."""
+    for found in sorted(imports):
+        below = {
+            service for path, names in users.items() if f"{path}/".startswith(f"{found.path}/") for service in names
+        }
+        loaded = found.since if found.ready else ""
+        yield ModelRow(
+            found.path,
+            "",
+            0,
+            0,
+            found.source,
+            loaded,
+            tuple(sorted(below)),
+            found.name,
+            found.reason or "not looked at yet",
+        )
 
 
 def _models(claim: Object, users: Mapping[str, list[str]]) -> tuple[ModelRow, ...]:

@@ -20,6 +20,7 @@ from pvserve.plan import Plan, build, facts_query
 from pvserve.plan.ahead import forced
 from pvserve.plan.build import lacking
 from pvserve.plan.fetching import listing_order, listing_pod
+from pvserve.plan.model_cache import CACHE
 from pvserve.plan.source import Content, is_place
 from pvserve.remote import list_remote
 from pvserve.spec.model import ModelSpec
@@ -82,11 +83,11 @@ def gather(
         facts = replace(facts, rights=dict.fromkeys(query.rights, True))
     if "load" in goals and is_remote(spec.model) and not looking:  # only a pod can list it
         facts = replace(facts, surroundings=surroundings())
-        listing = _listed_there(spec, cluster, facts)
+        listing = _listed_there(spec, cluster, facts, everything=CACHE in goals)
     return Gathered(spec, goals, facts, listing, known, checksum, force)
 
 
-def _listed_there(spec: ModelSpec, cluster: Cluster, facts: Facts) -> Listing | None:
+def _listed_there(spec: ModelSpec, cluster: Cluster, facts: Facts, *, everything: bool) -> Listing | None:
     """What a source holds that only the cluster reads; None where the plan will be refused before that matters."""
     if not isinstance(facts.namespace.object, dict) or lacking(spec, facts, {"load"}):
         return None
@@ -95,4 +96,4 @@ def _listed_there(spec: ModelSpec, cluster: Cluster, facts: Facts) -> Listing | 
         raise Refused(
             "NoLoaderImage", f"no image is known for the loader pod: {why}", remedy=("name one with --image",)
         )
-    return list_remote(cluster.anew(), pod, listing_order(spec, facts))
+    return list_remote(cluster.anew(), pod, listing_order(spec, facts, everything=everything))

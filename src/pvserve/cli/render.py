@@ -10,7 +10,7 @@ import click
 from pvserve.cli.options import Shared, checked_name, cluster_options, spec_options
 
 # Of pvserve.render.FORMS, said again so that --help need not import it; a test compares them.
-FORMS = ("yaml", "kustomize", "helm", "argocd", "job", "tekton", "kfp", "argo-workflows")
+FORMS = ("yaml", "kustomize", "helm", "argocd", "job", "tekton", "kfp", "argo-workflows", "kserve-cache")
 
 
 @click.command()
@@ -47,13 +47,17 @@ def _rendered(shared: Shared, form: str, flags: dict[str, Any]) -> dict[str, str
     from pvserve.cli.carry import members_of
     from pvserve.errors import UsageError
     from pvserve.plan.afresh import FILES
+    from pvserve.plan.model_cache import CACHE
     from pvserve.render import Options, render
 
     environment = flags.pop("environment")
     if environment:
         checked_name(environment, "--environment")
     options = Options(flags.pop("repo"), flags.pop("revision"), flags.pop("repo_path"), environment)
-    goals = (GOALS - {"load"} if flags.pop("no_load") else GOALS) | {FILES}
+    no_load, cached = flags.pop("no_load"), form == CACHE
+    if no_load and cached:
+        raise UsageError("Usage", f"--to {CACHE} is a load: --no-load leaves nothing of it", remedy=("use --to yaml",))
+    goals = (GOALS - {"load"} if no_load else GOALS) | {FILES} | ({CACHE} if cached else set())
     files: dict[str, str] = {}
     for member in members_of(shared, flags, goals=goals):
         if member.error or member.planned is None:

@@ -14,6 +14,7 @@ from pvserve.cluster.client import Cluster
 from pvserve.cluster.failures import NotFound, as_unknown
 from pvserve.cluster.kserve import knative_claims, read_kserve
 from pvserve.cluster.kubelet import free_by_claim, summary
+from pvserve.cluster.model_caches import read_model_caches
 from pvserve.cluster.pods import alive, holders
 from pvserve.cluster.served import SERVICE, allowed, find_llm, workload_selector
 from pvserve.errors import NotAllowed
@@ -102,6 +103,7 @@ def _read(cluster: Cluster, query: FactsQuery, pool: Executor) -> Facts:
         knative_claims=knative.result(),
         runtime_pods=pods.result(),
         rights={right: asked.result() for right, asked in first.rights.items()},
+        model_caches=first.caches.result() if first.caches is not None else None,
     )
 
 
@@ -134,6 +136,7 @@ class _First:
         self.namespace = find(("v1", "Namespace"), query.namespace, "")
         self.runtime = find(RUNTIME, query.runtime, query.namespace)
         self.kserve = pool.submit(read_kserve, cluster, query.kserve_namespaces)
+        self.caches = pool.submit(read_model_caches, cluster, query.namespace) if query.model_caches else None
         self.version = pool.submit(_readable, cluster.version)
         self.rights = {right: pool.submit(allowed, cluster, right) for right in query.rights}
 

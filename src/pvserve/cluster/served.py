@@ -10,10 +10,14 @@ from pvserve.cluster.client import Cluster
 from pvserve.facts import Object, Right, Unknown, namespace
 from pvserve.facts import name as name_of
 from pvserve.plan.llm_service import LLM_API, LLM_KIND, is_llm
+from pvserve.plan.model_cache import API as CACHE_API
+from pvserve.plan.model_cache import KIND as CACHE_KIND
 
 SERVICE = ("serving.kserve.io/v1beta1", "InferenceService")
 LLM_SERVICE = (LLM_API, LLM_KIND)
-LLM_RESOURCE = "llminferenceservices"
+MODEL_CACHE = (CACHE_API, CACHE_KIND)
+# Kinds that not every KServe has, by their resources.
+PERHAPS = {"llminferenceservices": LLM_SERVICE, "localmodelnamespacecaches": MODEL_CACHE}
 Found = Object | Unknown | None
 
 
@@ -48,8 +52,8 @@ def all_services(cluster: Cluster) -> tuple[Object, ...]:
 def allowed(cluster: Cluster, right: Right) -> bool | Unknown:
     """As `cluster.can`; what concerns a kind that the cluster does not have needs no right."""
     answer = cluster.can(right)
-    if answer is False and right.resource == LLM_RESOURCE:
-        found = cluster.find_all(*LLM_SERVICE, right.namespace)
+    if answer is False and right.resource in PERHAPS:
+        found = cluster.find_all(*PERHAPS[right.resource], right.namespace)
         return isinstance(found, Unknown) and found.cause == "no-such-api"
     return answer
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pvserve.cluster.client import Cluster
 from pvserve.cluster.kserve import read_kserve
 from pvserve.cluster.kubelet import free_by_claim, summary
-from pvserve.cluster.served import LLM_SERVICE, SERVICE, allowed
+from pvserve.cluster.served import LLM_SERVICE, MODEL_CACHE, SERVICE, allowed
 from pvserve.facts import (
     InventoryFacts,
     NamespaceFacts,
@@ -32,6 +32,7 @@ SERVICES = (
     SERVICE,
     LLM_SERVICE,
     ("serving.kserve.io/v1alpha1", "ServingRuntime"),
+    MODEL_CACHE,
 )
 Found = Object | Unknown | None
 

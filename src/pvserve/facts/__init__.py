@@ -8,6 +8,7 @@ from pvserve.facts.leftovers import Contents, LeftoverFacts, PartialRow, Replace
 from pvserve.facts.objects import Object, annotations_of, key, labels, name, namespace, ref
 from pvserve.facts.query import KSERVE_NAMESPACES, FactsQuery
 from pvserve.facts.state import (
+    CacheFacts,
     ClaimFacts,
     ConnectionKind,
     Facts,
@@ -24,6 +25,7 @@ from pvserve.facts.volumes import InventoryFacts, Neighbour, Users, VolumeFacts,
 
 __all__ = [
     "KSERVE_NAMESPACES",
+    "CacheFacts",
     "ClaimFacts",
     "ConnectionKind",
     "Contents",

@@ -30,3 +30,4 @@ class FactsQuery:
     origin_runtime: str = ""
     rights: tuple[Right, ...] = ()
     kserve_namespaces: tuple[str, ...] = KSERVE_NAMESPACES
+    model_caches: bool = False  # whether KServe imports models onto claims itself, and which

@@ -100,6 +100,14 @@ class KServeFacts:
 
 
 @dataclass(frozen=True)
+class CacheFacts:
+    """KServe's LocalModelNamespaceCache: whether it imports onto claims, and those of the namespace."""
+
+    into_claims: bool | Unknown
+    caches: tuple[Object, ...] | Unknown = ()
+
+
+@dataclass(frozen=True)
 class Facts:
     """One reading of the cluster. None means absent, `Unknown` means it could not be read."""
 
@@ -121,3 +129,4 @@ class Facts:
     runtime_pods: tuple[Object, ...] | Unknown = ()  # live pods of origin_service: identity, placement
     rights: Mapping[Right, bool | Unknown] = field(default_factory=dict)
     surroundings: Surroundings = field(default_factory=Surroundings)  # of this machine, for a pod that fetches
+    model_caches: CacheFacts | None = None  # None: nobody asked

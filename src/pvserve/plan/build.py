@@ -21,6 +21,7 @@ from pvserve.plan.afresh import (
 from pvserve.plan.claim import recorded_models
 from pvserve.plan.fetching import fetch_part
 from pvserve.plan.loading import load_part, source_part
+from pvserve.plan.model_cache import CACHE, cache_part, cache_path
 from pvserve.plan.own_claim import with_own_claim
 from pvserve.plan.part import Part, refused
 from pvserve.plan.query import uses_of
@@ -48,13 +49,14 @@ def build(
     """What is to be done so that the cluster is as the spec says.
 
     `listing` is the model directory (None: the model lies on the claim), `content` its manifest where that is known
-    without reading every byte, `goals` what the command is for: "load", "serve", or both, and "files" where the plan
-    is to be written whole; `beside` what other models of the run bring to the same claim; with `checksum` no digest of
-    an earlier time is trusted. Nothing is raised: what cannot be done is in `refusals`, what is left out in `not_done`.
+    without reading every byte, `goals` what the command is for: "load", "serve", or both, "files" where the plan is to
+    be written whole, and "kserve-cache" where KServe is to import the model; `beside` what other models of the run
+    bring to the same claim; with `checksum` no digest of an earlier time is trusted. Nothing is raised: what cannot be
+    done is in `refusals`, what is left out in `not_done`.
     """
     part = _namespace(facts)
     facts = without_own(spec, facts) if FILES in goals else facts
-    path = spec.destination or ""
+    path = cache_path(spec) if CACHE in goals else spec.destination or ""
     if not part.refusals:
         source = _source(spec, facts, listing, content) if "load" in goals else None
         if source is not None:
@@ -98,14 +100,14 @@ def _whole(spec: ModelSpec, facts: Facts, source: Source | None, goals: Collecti
         keeping = marked(keeping, spec.name, facts.namespace.name)
     if FILES in goals and source is not None:
         keeping = with_own_claim_written(spec, facts, keeping)
-    loading = _loading(spec, facts, source, path) if source is not None else Part()
+    loading = _loading(spec, facts, source, goals, path) if source is not None else Part()
     part = keeping.before + loading + keeping.after
     if "serve" not in goals:
         return part
     if any(isinstance(step, LoadJob) and step.detach for step in loading.steps):
         message = "a service can only be made when the model is there: --detach is for `pvserve load`"
         return refused("DetachedServe", message, "leave out --detach", code=2)
-    loads = any(isinstance(step, Load | LoadJob) for step in loading.steps)
+    loads = bool(loading.steps) if CACHE in goals else any(isinstance(s, Load | LoadJob) for s in loading.steps)
     uri = str(Place(spec.claim.name, path))
     live = facts.claim.object if isinstance(facts.claim.object, dict) else None
     size = source.bytes if source is not None else int(recorded_models(live).get(path, {}).get("bytes") or 0)
@@ -114,7 +116,9 @@ def _whole(spec: ModelSpec, facts: Facts, source: Source | None, goals: Collecti
     return part + (with_own_service_written(facts, serving) if whole else serving)
 
 
-def _loading(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
+def _loading(spec: ModelSpec, facts: Facts, source: Source, goals: Collection[str], path: str) -> Part:
+    if CACHE in goals:
+        return cache_part(spec, facts, source, path)
     if source.remote:
         return fetch_part(spec, facts, source, path)
     return source_part(facts, source, path) + load_part(spec, facts, source, path)

@@ -145,9 +145,10 @@ def _image(spec: ModelSpec, facts: Facts) -> tuple[str, str]:
     return found, "the Job's image is KServe's storage initializer, which the cluster has and which has Python"
 
 
-def listing_order(spec: ModelSpec, facts: Facts) -> dict[str, Any]:
-    """What the program is asked in that pod."""
-    return _order(spec, facts, Place(spec.claim.name, spec.destination or ""), None, connection(spec, facts))
+def listing_order(spec: ModelSpec, facts: Facts, *, everything: bool = False) -> dict[str, Any]:
+    """What the program is asked in that pod; with `everything` no file is left out for another format."""
+    order = _order(spec, facts, Place(spec.claim.name, spec.destination or ""), None, connection(spec, facts))
+    return {**order, "everything": True} if everything else order
 
 
 def fetch_job(step: LoadJob, epoch: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pvserve.facts import FactsQuery, OwnPlace, Unknown
+from pvserve.plan.model_cache import CACHE
 from pvserve.plan.retain import MAKE_CLASS, PATCH_VOLUME
 from pvserve.plan.rights import Use, may_record, required
 from pvserve.plan.source import is_place
@@ -46,6 +47,7 @@ def facts_query(
         origin=_origin(spec, where) if serve else None,
         origin_runtime=spec.runtime or "",
         rights=tuple(dict.fromkeys((*required(uses_of(spec, goals), where), *asked))),
+        model_caches=CACHE in goals,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pvserve.facts import Right
 
-KSERVE, LLM = "serving.kserve.io", "llminferenceservices"
+KSERVE, LLM, CACHES = "serving.kserve.io", "llminferenceservices", "localmodelnamespacecaches"
 Use = Literal[
     "load",
     "fetch",
@@ -95,6 +95,10 @@ NEEDS: tuple[Need, ...] = (
     Need("look", KSERVE, "servingruntimes", ("list",), "runtimes that name a claim"),
     Need("look", KSERVE, LLM, ("get", "list"), "the services of the other kind, where the cluster has it",
          "`ls` shows services as unknown, `doctor` of all looks at InferenceServices alone"),
+    Need("look", KSERVE, CACHES, ("list",), "models that KServe imports itself, where the cluster has the kind",
+         "`ls` shows services as unknown"),
+    Need("load", KSERVE, CACHES, ("list", "create", "patch"), "`render --to kserve-cache`: what KServe imports itself",
+         "that form is refused, or looks at no other cache"),
     Need("look", "", "pods", ("list",), "their pods"),
     Need("look", "", "persistentvolumeclaims", ("get", "list"), "their claims"),
     Need("look", "batch", "jobs", ("list",), "loads that are suspended", _UNKNOWN),
@@ -112,6 +116,8 @@ NEEDS: tuple[Need, ...] = (
          "other content is served without a way back by `rollback`"),
     Need("prove", KSERVE, "inferenceservices", ("get",), "the service"),
     Need("prove", "", "persistentvolumeclaims", ("get",), "the record of what was loaded"),
+    Need("prove", KSERVE, CACHES, ("list",), "what KServe imported to a directory without a manifest",
+         "that it may be KServe's is said to be unknown"),
     Need("prove", "", "pods", ("get", "list", "create", "delete"), "the live pods, and a pod that reads the volume"),
     Need("prove", "", "pods/exec", _EXEC, "reads the volume in that pod"),
     Need("prove", "", "pods/portforward", _EXEC, "asks for an inference"),
@@ -134,6 +140,7 @@ NEEDS: tuple[Need, ...] = (
     Need("release", KSERVE, "inferenceservices", ("list",), "who uses it"),
     Need("release", KSERVE, "servingruntimes", ("list",), "who uses it"),
     Need("release", KSERVE, LLM, ("list",), "who uses it; where the cluster has the kind"),
+    Need("release", KSERVE, CACHES, ("list",), "who uses it; where the cluster has the kind"),
     Need("release", "", "persistentvolumes", ("get",), "that its data is kept", cluster_wide=True),
     Need("release", "", "persistentvolumes", ("patch",), "notes on the volume which models it holds",
          "`pvserve ls` does not show what the Released volume holds", True),
@@ -145,6 +152,7 @@ NEEDS: tuple[Need, ...] = (
     Need("rm", KSERVE, "inferenceservices", ("list",), "who uses the model"),
     Need("rm", KSERVE, "servingruntimes", ("list",), "who uses the model"),
     Need("rm", KSERVE, LLM, ("list",), "who uses the model; where the cluster has the kind"),
+    Need("rm", KSERVE, CACHES, ("list",), "who uses the model; where the cluster has the kind"),
     Need("rm", "", "pods", ("get", "list", "create", "delete"), "who uses the model, and the pod that removes it"),
     Need("rm", "", "pods/exec", _EXEC, "removes it in that pod"),
     Need("rm", "coordination.k8s.io", "leases", ("get", "create", "patch"), "one writer per place on a claim"),
@@ -159,12 +167,14 @@ NEEDS: tuple[Need, ...] = (
     Need("unshare", KSERVE, "inferenceservices", ("list",), "who uses it"),
     Need("unshare", KSERVE, "servingruntimes", ("list",), "who uses it"),
     Need("unshare", KSERVE, LLM, ("list",), "who uses it; where the cluster has the kind"),
+    Need("unshare", KSERVE, CACHES, ("list",), "who uses it; where the cluster has the kind"),
     Need("unshare", "", "persistentvolumes", ("get", "list", "patch", "delete"),
          "its volume, and the count on the one that is shared", cluster_wide=True),
     Need("gc", "", "persistentvolumeclaims", ("get", "list"), "the claims"),
     Need("gc", KSERVE, "inferenceservices", ("list",), "who uses a model"),
     Need("gc", KSERVE, "servingruntimes", ("list",), "who uses a model"),
     Need("gc", KSERVE, LLM, ("list",), "who uses a model; where the cluster has the kind"),
+    Need("gc", KSERVE, CACHES, ("list",), "who uses a model; where the cluster has the kind"),
     Need("gc", "", "pods", ("get", "list", "create", "delete"), "pods that are left, and those that look into claims"),
     Need("gc", "", "pods/exec", _EXEC, "looks into claims"),
     Need("gc", "coordination.k8s.io", "leases", ("get", "list", "create", "patch", "delete"), "who writes, and Leases"),

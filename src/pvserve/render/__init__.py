@@ -15,6 +15,7 @@ from pvserve.render.argocd import argocd
 from pvserve.render.helm import helm
 from pvserve.render.job import job
 from pvserve.render.kfp import kfp
+from pvserve.render.kserve_cache import kserve_cache
 from pvserve.render.kustomize import kustomize
 from pvserve.render.loading import refuse_signed_address
 from pvserve.render.manifests import manifests
@@ -30,6 +31,7 @@ FORMS: dict[str, Callable[[Plan, Options], dict[str, str]]] = {
     "tekton": lambda plan, _: tekton(plan),
     "kfp": lambda plan, _: kfp(plan),
     "argo-workflows": lambda plan, _: argo_workflows(plan),
+    "kserve-cache": lambda plan, _: kserve_cache(plan),
 }
 
 __all__ = ["FORMS", "Options", "render"]

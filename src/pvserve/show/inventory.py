@@ -60,12 +60,12 @@ def _claim(row: ClaimRow) -> Line:
 def _model(model: ModelRow) -> Line:
     return (
         model.path,
-        size(model.bytes),
-        str(model.files),
+        "-" if model.cache else size(model.bytes),
+        "-" if model.cache else str(model.files),
         ",".join(model.services) or "-",
         model.source or "-",
         model.loaded or "-",
-        model.manifest.removeprefix("sha256:")[:12] or "-",
+        f"KServe's {model.cache}: {model.state}" if model.cache else model.manifest.removeprefix("sha256:")[:12] or "-",
     )
 
 

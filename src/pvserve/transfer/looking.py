@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pvserve.errors import Temporary
-from pvserve.model import Manifest, from_json, manifest_digest, shown
+from pvserve.model import Entry, Manifest, from_json, manifest_digest, shown
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import FAIL, PING, SEEN, SURVEY, SURVEYED, TEXT, Broken, Wire
 from pvserve.transfer.answers import twice, understood
@@ -140,7 +140,15 @@ def report(seen: Look, level: Level) -> VolumeReport:
         exists=seen.kind != "nothing",
         is_directory=seen.kind == "directory",
         level=level,
+        found=_found(seen) if level == "full" and seen.manifest is None else None,
     )
+
+
+def _found(seen: Look) -> Manifest | None:
+    """What lies there as a manifest would have it; None where nothing does, or not all of it could be read."""
+    if not seen.rows or any(row.fault or not row.sha256 for row in seen.rows):
+        return None
+    return Manifest(tuple(Entry(row.path, row.size, row.sha256, row.executable) for row in seen.rows))
 
 
 def _safe(paths: Any) -> tuple[str, ...]:

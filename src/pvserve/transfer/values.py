@@ -107,7 +107,8 @@ class Loaded:
 class VolumeReport:
     """What lies at one path of a claim, as the reading pod sees it; names sorted, odd characters escaped.
 
-    `manifest` is None where pvserve did not load it. `matches` counts files that are as the manifest says, judged by
+    `manifest` is None where pvserve did not load it; then, at level `full`, `found` is one of what lies there now, by
+    nobody's word. `matches` counts files that are as the manifest says, judged by
     digest at level `full`, by size and executable bit at `quick`.
     """
 
@@ -124,3 +125,4 @@ class VolumeReport:
     exists: bool = True
     is_directory: bool = True
     level: Level = "full"
+    found: Manifest | None = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Result = Literal["passed", "failed", "unknown"]
+DIGESTS = "digests on the volume equal the manifest"
 
 
 @dataclass(frozen=True)

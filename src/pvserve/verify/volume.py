@@ -14,16 +14,16 @@ from pvserve.cluster import Cluster
 from pvserve.errors import PvserveError
 from pvserve.events import Listener, Note
 from pvserve.facts import Object, name
-from pvserve.model import manifest_digest
+from pvserve.model import Manifest, manifest_digest
 from pvserve.mount import mounted
 from pvserve.plan.edit_runtime import SERVING_CONTAINER
 from pvserve.plan.llm_service import SERVING
 from pvserve.plan.loader import identity_of, loader_pod
 from pvserve.spec.place import Place
 from pvserve.transfer import VolumeReport, inspect
-from pvserve.verify.proof import Check
+from pvserve.verify.imported import import_at, unlisted
+from pvserve.verify.proof import DIGESTS, Check
 
-DIGESTS = "digests on the volume equal the manifest"
 READABLE = "the serving identity can read every file"
 NAMED = 5  # differing files named in the evidence
 
@@ -59,9 +59,9 @@ def check_digests(
                 Check("readable", READABLE, "unknown", evidence),
             )
         )
-    return Digests(
-        (_judge(report, place, level, expected), _readable(report)), report.manifest.bytes if report.manifest else 0
-    )
+    if report.manifest is None:
+        return Digests((unlisted(report, place, import_at(cluster, place)), _readable(report)))
+    return Digests((_judge(report, report.manifest, level, expected), _readable(report)), report.manifest.bytes)
 
 
 def _read(
@@ -94,18 +94,10 @@ def _image(cluster: Cluster, pods: Sequence[Object]) -> str:
     return cluster.storage_initializer_image()
 
 
-def _judge(report: VolumeReport, place: Place, level: str, expected: str) -> Check:
-    if report.manifest is None:
-        return Check(
-            "digests",
-            DIGESTS,
-            "unknown",
-            f"pvc://{place.claim}/{place.path} has no manifest: it was not loaded by pvserve",
-            (f"pvserve load MODEL_DIRECTORY pvc://{place.claim}/{place.path}",),
-        )
-    digest = manifest_digest(report.manifest)
+def _judge(report: VolumeReport, manifest: Manifest, level: str, expected: str) -> Check:
+    digest = manifest_digest(manifest)
     wrong = [f"{what} {path}" for what in ("changed", "missing", "extra") for path in getattr(report, what)]
-    count = f"{len(report.manifest.entries)} files, {report.manifest.bytes} bytes, manifest {digest}"
+    count = f"{len(manifest.entries)} files, {manifest.bytes} bytes, manifest {digest}"
     if expected and digest != expected:
         return Check("digests", DIGESTS, "failed", f"{count}; the source's is {expected}")
     if wrong:

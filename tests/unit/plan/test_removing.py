@@ -10,6 +10,7 @@ import pytest
 
 from pvserve.facts import Neighbour, Object, Unknown, Users, VolumeFacts
 from pvserve.plan.lifecycle import remove_plan
+from pvserve.plan.model_cache import import_path
 from pvserve.plan.saved import plan_to_json, plans_from_json
 from pvserve.plan.steps import Plan
 from pvserve.plan.volume_steps import RemoveModel
@@ -57,6 +58,18 @@ def test_a_model_that_nobody_uses_goes_in_a_pod_of_the_clusters_image() -> None:
     assert step.pod["spec"]["containers"][0]["image"] == IMAGE
     assert plan.notes == ()
     assert plans_from_json(plan_to_json(plan), "plan.json") == (plan,)
+
+
+def test_what_kserve_imported_is_kept_by_its_cache() -> None:
+    path = import_path("hf://org/llama")
+    spec = {"sourceModelUri": "hf://org/llama", "pvcRef": "a"}
+    metadata = {"name": "llama", "namespace": "llm"}
+    api = "serving.kserve.io/v1alpha1"
+    cache = {"apiVersion": api, "kind": "LocalModelNamespaceCache", "metadata": metadata, "spec": spec}
+    kept = rm(path, used(services=(cache,)))
+    assert refusal(kept) == "ModelInUse"
+    assert "LocalModelNamespaceCache llm/llama" in kept.refusals[0].message
+    assert not rm("granite", used(services=(cache,))).refusals
 
 
 @pytest.mark.parametrize(

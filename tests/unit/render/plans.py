@@ -1,6 +1,7 @@
 """Plans as `plan.build` makes them, written by hand."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from pvserve.facts.objects import ObjectKey
@@ -209,6 +210,21 @@ def fetching() -> Plan:
 REPOSITORY = Options("https://git.example/models.git", "main", "clusters/one")
 
 
+def cache() -> dict[str, Any]:
+    return {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "LocalModelNamespaceCache",
+        "metadata": {"name": "granite-pvc", "namespace": "llm", "labels": MANAGED},
+        "spec": {"sourceModelUri": "hf://ibm/granite:main", "modelSize": "13Gi", "pvcRef": "vllm-model-cache"},
+    }
+
+
+def importing(plan: Plan) -> Plan:
+    """The plan whose model KServe imports."""
+    steps = tuple(step for step in plan.steps if not isinstance(step, Load))
+    return replace(plan, steps=(*steps, apply(cache())))
+
+
 def render(plan: Plan, form: str) -> dict[str, str]:
     """With what any form has to be told."""
-    return written(plan, form, REPOSITORY)
+    return written(importing(plan) if form == "kserve-cache" else plan, form, REPOSITORY)

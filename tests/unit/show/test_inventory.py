@@ -7,6 +7,7 @@ from typing import Any
 
 from pvserve.facts import InventoryFacts, Object, Unknown
 from pvserve.inventory import inventory
+from pvserve.plan.model_cache import import_path
 from pvserve.show.inventory import inventory_text
 
 RECORD = {"manifest": "sha256:0123456789abcdef", "bytes": 5, "files": 1, "source": "g", "loaded": "2026-01-01"}
@@ -90,3 +91,34 @@ def test_a_released_volume_that_holds_models_is_listed_with_the_way_back() -> No
 def test_free_bytes_are_those_of_the_claim_of_that_namespace() -> None:
     seen = InventoryFacts((a_claim("a", MODELS),), (), (), (), {("llm", "a"): 7, ("other", "a"): 9})
     assert inventory(seen)[0].free_bytes == 7
+
+
+def a_cache(**spec: Any) -> Object:
+    ready = {"type": "Ready", "status": "True", "reason": "ImportSucceeded", "lastTransitionTime": "2026-02-02"}
+    led = [{"name": "led", "namespace": "llm"}, {"name": "other"}]
+    return {
+        "kind": "LocalModelNamespaceCache",
+        "metadata": {"name": "llama", "namespace": "llm"},
+        "spec": {"sourceModelUri": "hf://org/llama", "modelSize": "1Gi", **spec},
+        "status": {"conditions": [ready], "inferenceServices": led},
+    }
+
+
+def test_what_kserve_imports_itself_is_shown_as_what_it_is() -> None:
+    path = import_path("hf://org/llama")
+    services = (
+        a_cache(pvcRef="a"),
+        a_service("direct", {"predictor": {"model": {"storageUri": f"pvc://a/{path}/sub"}}}),
+    )
+    [row] = inventory(InventoryFacts((a_claim("a"), a_claim("b")), services, (), ()))
+    assert row.services == ("direct", "led", "other")
+    [model] = row.models
+    assert (model.path, model.source, model.manifest, model.loaded) == (path, "hf://org/llama", "", "2026-02-02")
+    assert (model.cache, model.state, model.services) == ("llama", "ImportSucceeded", ("direct", "led", "other"))
+    text = inventory_text([row])
+    assert "KServe's llama: ImportSucceeded" in text
+    assert "0 B" not in text  # nobody noted how large it is
+
+
+def test_a_cache_that_copies_to_nodes_is_on_no_claim() -> None:
+    assert inventory(InventoryFacts((a_claim("a"),), (a_cache(nodeGroups=["gpu"]),), (), ())) == ()

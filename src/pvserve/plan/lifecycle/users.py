@@ -11,6 +11,8 @@ from typing import Any
 from pvserve.errors import UsageError
 from pvserve.facts import Object, Unknown, Users, labels, ref
 from pvserve.plan.edit_service import storage_of
+from pvserve.plan.model_cache import KIND as CACHE_KIND
+from pvserve.plan.model_cache import import_of
 from pvserve.plan.part import Part, unreadable
 from pvserve.spec.names import MODEL_VOLUME
 from pvserve.spec.place import SCHEME, parse_place
@@ -77,7 +79,13 @@ def mounts_of(pod: Object) -> frozenset[tuple[str, str]]:
 
 
 def places_of(service: Object) -> frozenset[tuple[str, str]]:
-    """(claim, path) of all that any field of the service names, as pvc:// or, with path "", as a volume."""
+    """(claim, path) of all that any field of the service names, as pvc:// or, with path "", as a volume.
+
+    Of a LocalModelNamespaceCache, which keeps a model as a service does, the directory that KServe imports to.
+    """
+    if service.get("kind") == CACHE_KIND:
+        there = import_of(service)
+        return frozenset({(there.claim, there.path)} if there is not None else ())
     spec = service.get("spec") or {}
     named = {_place(value) for value in _leaves(spec) if isinstance(value, str) and value.startswith(SCHEME)}
     found = storage_of(service).listed if spec.get("predictor") else None

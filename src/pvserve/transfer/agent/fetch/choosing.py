@@ -29,8 +29,18 @@ PUBLIC = ("hf", "https", "http", "oci")  # sources that strangers write to
 NAMED = 20
 
 
-def chosen(rows: Rows, scheme: str, include: Sequence[str], exclude: Sequence[str], allow_pickle: bool) -> Listing:
-    """What is to be loaded. Raises as `pvserve.model.listing`, and Refused `PickleRefused`."""
+def chosen(
+    rows: Rows,
+    scheme: str,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    allow_pickle: bool,
+    everything: bool = False,
+) -> Listing:
+    """What is to be loaded; with `everything` no format is left out for another.
+
+    Raises as `pvserve.model.listing`, and Refused `PickleRefused`.
+    """
     if rows.mover is not None:
         return _unopened(rows, include, exclude, allow_pickle)
     told = [Told(found(item), item.fault) for item in rows.items]
@@ -38,7 +48,7 @@ def chosen(rows: Rows, scheme: str, include: Sequence[str], exclude: Sequence[st
     if scheme not in PUBLIC:
         return listing
     doubles, note = left_out_doubles([entry.path for entry in listing.entries], include)
-    if doubles and not allow_pickle:
+    if doubles and not allow_pickle and not everything:
         listing = _listed(told, rows, include, (*exclude, *doubles))
         listing = with_notes(listing, note)
     pickles = [entry.path for entry in listing.entries if is_one_of(entry.path, PICKLES)]

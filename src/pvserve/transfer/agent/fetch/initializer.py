@@ -155,7 +155,9 @@ class _Download(Mover):
         last = next((line for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
         message = f"KServe's storage initializer could not download {shown(self._uri)} ({ended}): "
         message += shown(last.strip()[-300:])
-        remedy = ("docs/sources.md lists the keys that it reads of the Secret named with --connection",)
+        remedy = (
+            "docs/sources/storage-initializer.md lists the keys that it reads of the Secret named with --connection",
+        )
         if code < 0:  # from outside, as for want of memory
             return Temporary("InitializerFailed", message, subject=self._uri, detail=text[-2000:], remedy=remedy)
         return PvserveError("InitializerFailed", message, subject=self._uri, detail=text[-2000:], remedy=remedy)

@@ -99,7 +99,8 @@ class Order:
                 subject=rows.words,
                 remedy=("leave out --shards",),
             )
-        listing = chosen(rows, self.scheme, self.include, self.exclude, bool(self.value.get("allowPickle")))
+        allow, everything = bool(self.value.get("allowPickle")), bool(self.value.get("everything"))
+        listing = chosen(rows, self.scheme, self.include, self.exclude, allow, everything)
         items = {item.path: item for item in rows.items}
         return Listed(listing, [items[entry.path] for entry in listing.entries], rows.mover, rows.estimated)
 

@@ -1,6 +1,6 @@
 """What a Secret that was mounted by reference says: files, read when needed, never copied.
 
-Owns the names of the keys, documented in docs/sources.md. Must not print a value.
+Owns the names of the keys, documented in docs/sources. Must not print a value.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def missing(mounted: Mounted, what: str, *names: str) -> UsageError:
         "ConnectionInvalid",
         f"the connection's Secret has no {' or '.join(names)}, which {what} needs; it has {mounted.keys()}",
         remedy=(
-            "kubectl get secret NAME -o jsonpath='{.data}' shows its keys; docs/sources.md lists those that are read",
+            "kubectl get secret NAME -o jsonpath='{.data}' shows its keys",
+            "the page of the source in docs/sources lists those that are read",
         ),
     )
