@@ -14,7 +14,7 @@ import pytest
 
 from pvserve.cluster import Cluster
 
-from .offers import make_namespace
+from .offers import lacking, make_namespace
 from .ui_service import leaving_no_class
 
 ALONE = "classes"  # of the tests with this mark no two run side by side
@@ -44,9 +44,7 @@ def any_cluster() -> Cluster:
     found = _connected()
     if isinstance(found, Cluster):
         return found
-    if os.environ.get("PVSERVE_REQUIRE") in ("cluster", "bed"):
-        pytest.fail(found)
-    pytest.skip(found)
+    lacking(found)
 
 
 @pytest.fixture(autouse=True)

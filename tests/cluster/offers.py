@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -49,13 +49,20 @@ def until(what: str, found: Callable[[], T], seconds: float = 60, every: float =
 
 def image(which: str) -> str:
     """The image that PVSERVE_TEST_IMAGE_<WHICH> names, as in `image("llama")`."""
-    variable = f"PVSERVE_TEST_IMAGE_{which.upper()}"
-    found = os.environ.get(variable)
-    if found:
-        return found
+    return told(f"IMAGE_{which.upper()}")
+
+
+def told(what: str) -> str:
+    """What the environment says in PVSERVE_TEST_<WHAT>."""
+    variable = f"PVSERVE_TEST_{what}"
+    return os.environ.get(variable) or lacking(f"{variable} is not set")
+
+
+def lacking(why: str) -> NoReturn:
+    """Skips the test, or fails it where PVSERVE_REQUIRE says that all there is has to be tested."""
     if os.environ.get("PVSERVE_REQUIRE") in ("cluster", "bed"):
-        pytest.fail(f"{variable} names no image")
-    pytest.skip(f"{variable} names no image")
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 def storage_classes(cluster: Cluster) -> tuple[Object, ...]:

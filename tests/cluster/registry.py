@@ -21,32 +21,22 @@ import pytest
 from pvserve.cluster import Cluster
 from tests.unit.transfer.fetch.packing import layer
 
+from .offers import told
 from .ui_service import make
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 Layers = list[tuple[str, bytes, dict[str, str]]]  # media type, content, annotations
 
 
-def told(which: str = "") -> str:
-    """What the environment says of the registry."""
-    variable = f"PVSERVE_TEST_REGISTRY{which and '_' + which}"
-    found = os.environ.get(variable, "")
-    if not found and os.environ.get("PVSERVE_REQUIRE") in ("cluster", "bed"):
-        pytest.fail(f"{variable} is not set")
-    if not found:
-        pytest.skip(f"{variable} is not set")
-    return found
-
-
 def cas() -> list[Path]:
     """The certificate of who vouches for it, where there is one."""
-    return [Path(told("CA"))] if os.environ.get("PVSERVE_TEST_REGISTRY") else []
+    return [Path(told("REGISTRY_CA"))] if os.environ.get("PVSERVE_TEST_REGISTRY") else []
 
 
 def pull_secret(cluster: Cluster, name: str) -> None:
     """A Secret as `kubectl create secret docker-registry` makes it."""
-    word = base64.b64encode(told("LOGIN").encode()).decode()
-    text = json.dumps({"auths": {told(): {"auth": word}}})
+    word = base64.b64encode(told("REGISTRY_LOGIN").encode()).decode()
+    text = json.dumps({"auths": {told("REGISTRY"): {"auth": word}}})
     kind = "kubernetes.io/dockerconfigjson"
     data = {".dockerconfigjson": text}
     make(cluster, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind, "stringData": data})
@@ -72,7 +62,7 @@ def _push(repository: str, layers: Layers) -> str:
     config = _blob(repository, token, "application/vnd.oci.image.config.v1+json", b"{}", {})
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": rows}
     _ask("PUT", f"/v2/{repository}/manifests/1", token, json.dumps(manifest).encode(), MANIFEST)
-    return f"oci://{told()}/{repository}:1"
+    return f"oci://{told('REGISTRY')}/{repository}:1"
 
 
 def _blob(repository: str, token: str, kind: str, data: bytes, annotations: dict[str, str]) -> dict[str, object]:
@@ -84,7 +74,7 @@ def _blob(repository: str, token: str, kind: str, data: bytes, annotations: dict
 
 
 def _token(repository: str) -> str:
-    basic = "Basic " + base64.b64encode(told("LOGIN").encode()).decode()
+    basic = "Basic " + base64.b64encode(told("REGISTRY_LOGIN").encode()).decode()
     query = urlencode({"service": "bed", "scope": f"repository:{repository}:pull,push"})
     _, text = _ask("GET", f"/token?{query}", basic, None, "")
     return f"Bearer {json.loads(text)['token']}"
@@ -92,10 +82,10 @@ def _token(repository: str) -> str:
 
 def _ask(method: str, where: str, authorization: str, data: bytes | None, kind: str) -> tuple[str, bytes]:
     """The Location that it names, and the body."""
-    url = urljoin(f"https://{told('LOCAL')}", where)
+    url = urljoin(f"https://{told('REGISTRY_LOCAL')}", where)
     headers = {"Authorization": authorization, **({"Content-Type": kind} if kind else {})}
     request = urllib.request.Request(url, data, headers, method=method)
-    context = ssl.create_default_context(cafile=told("CA"))
+    context = ssl.create_default_context(cafile=told("REGISTRY_CA"))
     try:
         with urllib.request.urlopen(request, context=context, timeout=60) as answer:
             return answer.headers.get("Location") or "", answer.read()

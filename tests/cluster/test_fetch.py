@@ -23,7 +23,7 @@ from pvserve.model import Entry, Manifest, manifest_digest
 from tests.unit.transfer.fetch.shop import KEY, SECRET
 
 from . import registry
-from .offers import image, make_namespace, until
+from .offers import image, make_namespace, told, until
 from .shop import PORT, TOKEN, contents, host_of, open_shop, secret, trust
 from .ui_service import leaving_nothing, make, own_pods, pvserve
 
@@ -99,7 +99,7 @@ def test_a_source_is_fetched_proven_and_not_fetched_again(shop: Cluster, kind: s
     ran = pvserve("load", source[0], target, *source[1:], *where(shop))
     assert ran.code == 0, ran.explained()
     assert ran.lines[-1]["manifest"] == digest_of(wanted)
-    for word in (SECRET, TOKEN, *([registry.told("LOGIN").partition(":")[2]] if pushed else ())):
+    for word in (SECRET, TOKEN, *([told("REGISTRY_LOGIN").partition(":")[2]] if pushed else ())):
         assert word not in ran.out + ran.err
     proof = pvserve("verify", target, "-n", shop.namespace)
     assert proof.code == 0, proof.explained()

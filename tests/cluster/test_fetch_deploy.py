@@ -7,7 +7,6 @@ machine does, and PVSERVE_TEST_S3_ACCESS_KEY, PVSERVE_TEST_S3_SECRET_KEY.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ import pytest
 from bed.s3 import Bucket
 from pvserve.cluster import Cluster
 
+from .offers import told
 from .shop import secret
 from .ui_service import gguf, leaving_nothing, make, own_pods, pvserve, runtime, service
 
@@ -24,22 +24,14 @@ pytestmark = [pytest.mark.cluster, pytest.mark.classes]
 ISVC = ("serving.kserve.io/v1beta1", "InferenceService")
 
 
-def said(which: str) -> str:
-    """What the environment says of the S3 server."""
-    variable = f"PVSERVE_TEST_S3_{which}"
-    found = os.environ.get(variable, "")
-    if not found and os.environ.get("PVSERVE_REQUIRE") in ("cluster", "bed"):
-        pytest.fail(f"{variable} is not set")
-    if not found:
-        pytest.skip(f"{variable} is not set")
-    return found
-
-
 @pytest.fixture
 def bucket(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
     """A bucket with the model below `granite`."""
     made = Bucket(
-        urlsplit(said("LOCAL_ENDPOINT")).netloc, said("ACCESS_KEY"), said("SECRET_KEY"), f"test-{cluster.namespace}"
+        urlsplit(told("S3_LOCAL_ENDPOINT")).netloc,
+        told("S3_ACCESS_KEY"),
+        told("S3_SECRET_KEY"),
+        f"test-{cluster.namespace}",
     )
     made.make()
     keys: list[str] = []
@@ -54,9 +46,9 @@ def bucket(cluster: Cluster, tmp_path: Path) -> Iterator[str]:
 def test_a_service_served_from_s3_is_served_from_a_claim_with_its_own_connection(cluster: Cluster, bucket: str) -> None:
     entry = {
         "type": "s3",
-        "access_key_id": said("ACCESS_KEY"),
-        "secret_access_key": said("SECRET_KEY"),
-        "endpoint_url": said("ENDPOINT"),
+        "access_key_id": told("S3_ACCESS_KEY"),
+        "secret_access_key": told("S3_SECRET_KEY"),
+        "endpoint_url": told("S3_ENDPOINT"),
         "bucket": bucket,
     }
     secret(cluster, "storage-config", **{"granite-s3": json.dumps(entry)})
@@ -65,7 +57,7 @@ def test_a_service_served_from_s3_is_served_from_a_claim_with_its_own_connection
     ran = pvserve(*argv, "-n", cluster.namespace, "-y")
     assert ran.code == 0, ran.explained()
     assert set(ran.checks.values()) == {"passed"}, ran.checks
-    assert said("SECRET_KEY") not in ran.out + ran.err
+    assert told("S3_SECRET_KEY") not in ran.out + ran.err
     stored = cluster.get(*ISVC, "granite-pvc", cluster.namespace)
     assert stored["spec"]["predictor"]["model"]["storageUri"] == "pvc://vllm/granite"
     again = pvserve(*argv, "-n", cluster.namespace, "-y")

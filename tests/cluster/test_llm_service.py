@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from pvserve.cluster import Cluster
 from pvserve.facts import Unknown
 
-from .offers import image, until
+from .offers import image, lacking, until
 from .ui_service import gguf, leaving_nothing, make, own_pods, pvserve, runtime
 
 pytestmark = pytest.mark.cluster
@@ -23,9 +22,7 @@ PLACE = "pvc://cache/granite"
 @pytest.fixture(autouse=True)
 def _kind_is_served(cluster: Cluster) -> Iterator[None]:
     if isinstance(cluster.find_all(*LLM, cluster.namespace), Unknown):
-        if os.environ.get("PVSERVE_REQUIRE") in ("cluster", "bed"):
-            pytest.fail("the cluster has no LLMInferenceService")
-        pytest.skip("the cluster has no LLMInferenceService")
+        lacking("the cluster has no LLMInferenceService")
     with leaving_nothing(cluster):
         yield
 

@@ -12,14 +12,13 @@ import fcntl
 import json
 import os
 import re
-import stat
 from typing import Iterable, Iterator
 
 from .expected import Expected
 from .frames import CELL
 from .journal import JOURNAL, journal_lines
 from .place import CURRENT, FILES, PATH, SUMS, Partial, Place
-from .volume import PLAIN, Unsafe, open_directory, read_small
+from .volume import PLAIN, Unsafe, open_directory, open_plain, read_small
 
 FICLONE = 0x40049409  # ioctl_ficlone(2)
 PIECE = 64 * CELL
@@ -58,7 +57,7 @@ def copy_file(root: int, source: str, directory: int, name: str, size: int, mode
 
     Two versions must not share an inode: who changes one in place would change both.
     """
-    original = _open(root, source)
+    original = open_plain(root, source)
     try:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=directory)
@@ -159,7 +158,7 @@ def _of_partial(place: Place, transfer: str) -> Iterator[tuple[str, str, str]]:
         os.close(home)
     for epoch in epochs[-1:]:
         where = place.below("partial", transfer, epoch)
-        handle = _open(place.root, f"{where}/{JOURNAL}")
+        handle = open_plain(place.root, f"{where}/{JOURNAL}")
         try:
             lines, _ = journal_lines(handle)
         finally:
@@ -170,22 +169,9 @@ def _of_partial(place: Place, transfer: str) -> Iterator[tuple[str, str, str]]:
                 yield line[4], name, f"{where}/{FILES}/{name}"
 
 
-def _open(root: int, path: str) -> int:
-    parent, _, name = path.rpartition("/")
-    directory = open_directory(root, parent)
-    try:
-        handle = os.open(name, os.O_RDONLY | PLAIN, dir_fd=directory)
-    finally:
-        os.close(directory)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "is no regular file")
-    return handle
-
-
 def _has_size(root: int, path: str, size: int) -> bool:
     try:
-        handle = _open(root, path)
+        handle = open_plain(root, path)
     except (OSError, Unsafe):
         return False
     try:

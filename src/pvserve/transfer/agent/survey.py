@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterator, List
 
 from .expected import digest_of
 from .place import MANIFEST, Place, space
-from .volume import PLAIN, open_directory, walk
+from .volume import open_directory, open_plain, walk
 
 BATCH = 500
 MANIFEST_LIMIT = 256 << 20
@@ -72,12 +72,7 @@ def _digest_all(top: int, found: list[Row], progress: Callable[[int], None]) -> 
 
 
 def _digest(top: int, path: str, size: int) -> str:
-    parent, _, name = path.rpartition("/")
-    here = open_directory(top, parent)
-    try:
-        handle = os.open(name, os.O_RDONLY | PLAIN, dir_fd=here)
-    finally:
-        os.close(here)
+    handle = open_plain(top, path)
     try:
         return digest_of(handle, size).hex()
     finally:
@@ -86,11 +81,7 @@ def _digest(top: int, path: str, size: int) -> str:
 
 def manifest_text(place: Place, digest: str) -> bytes:
     """The manifest of a version, as it lies there."""
-    here = open_directory(place.root, place.below("models", place.key, digest))
-    try:
-        handle = os.open(MANIFEST, os.O_RDONLY | PLAIN, dir_fd=here)
-    finally:
-        os.close(here)
+    handle = open_plain(place.root, place.below("models", place.key, digest, MANIFEST))
     with os.fdopen(handle, "rb") as file:
         return file.read(MANIFEST_LIMIT)
 

@@ -80,6 +80,20 @@ def look(base: int, name: str) -> os.stat_result | None:
         return None
 
 
+def open_plain(base: int, path: str) -> int:
+    """A descriptor of the regular file `path` below `base`, to read from; OSError where it is anything else."""
+    parent, _, name = path.rpartition("/")
+    directory = open_directory(base, parent)
+    try:
+        handle = os.open(name, os.O_RDONLY | PLAIN, dir_fd=directory)
+    finally:
+        os.close(directory)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "is no regular file")
+    return handle
+
+
 def read_small(base: int, name: str, limit: int) -> bytes:
     """A regular file of at most `limit` bytes."""
     handle = os.open(name, os.O_RDONLY | PLAIN, dir_fd=base)

@@ -16,7 +16,7 @@ from pvserve.transfer.agent.expected import Expected, Large
 from pvserve.transfer.agent.frames import BAD, CELL, CHECKED, DURABLE, GOOD, PACKED
 from pvserve.transfer.agent.place import Partial
 from pvserve.transfer.agent.receiver import Receiver
-from pvserve.transfer.agent.volume import PLAIN, Tree, open_directory
+from pvserve.transfer.agent.volume import Tree, open_plain
 
 from .kept import Buffer, Kept
 from .moving import Moving, damaged, moving_of
@@ -246,12 +246,7 @@ class Fetching:
     def _came_damaged(self, moving: Moving) -> tuple[str, str] | None:
         if moving.complete or not (moving.item.md5 or moving.item.git):
             return moving.came_damaged()
-        parent, _, name = moving.item.path.rpartition("/")
-        directory = open_directory(self._partial.files, parent)
-        try:
-            handle = os.open(name, os.O_RDONLY | PLAIN, dir_fd=directory)
-        finally:
-            os.close(directory)
+        handle = open_plain(self._partial.files, moving.item.path)
         try:
             return moving.came_damaged(handle)
         finally:

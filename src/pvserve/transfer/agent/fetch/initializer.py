@@ -26,9 +26,8 @@ from pvserve.transfer.agent.place import FILES, META, Partial
 from pvserve.transfer.agent.volume import (
     DIRECTORY_MODE,
     FILE_MODE,
-    PLAIN,
     PROGRAM_MODE,
-    open_directory,
+    open_plain,
     remove_tree,
     walk,
 )
@@ -185,12 +184,7 @@ class _Download(Mover):
 def _read_back(files: int, number: int, path: str, info: os.stat_result) -> Expected:
     program = bool(info.st_mode & stat.S_IXUSR)
     file = Expected(number, path, info.st_size, program, "")
-    parent, _, name = path.rpartition("/")
-    directory = open_directory(files, parent)
-    try:
-        handle = os.open(name, os.O_RDONLY | PLAIN, dir_fd=directory)
-    finally:
-        os.close(directory)
+    handle = open_plain(files, path)
     try:
         os.fchmod(handle, PROGRAM_MODE if program else FILE_MODE)
         os.fsync(handle)
