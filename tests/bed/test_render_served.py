@@ -99,6 +99,28 @@ def test_the_default_output_of_the_chart_is_what_yaml_is(
         assert word in helm("template", "x", chart, "--set", wrong, code=1)
 
 
+def test_charts_that_want_one_copy_of_a_class_are_installed_side_by_side(
+    kubectl: Kubectl, origin: list[str], helm: Helm, tmp_path: Path
+) -> None:
+    copied = f"{kubectl.namespace}-copy"
+    base = kubectl.get("storageclass", "gp3-csi")
+    kubectl.apply({**base, "metadata": {"name": copied}})
+    try:
+        for release in ("one", "two"):
+            flags = ["--from", "granite", "--name", release, "--claim", release, "--storage-class", copied, "--no-load"]
+            pvserve("render", *flags, "--to", "helm", "--dir", str(tmp_path), namespace=kubectl.namespace)
+        for release in ("one", "two", "one"):
+            chart = str(tmp_path / release)
+            helm("upgrade", "--install", release, chart)
+            assert kubectl.get("pvc", release)["spec"]["storageClassName"] == f"{copied}-retain"
+        owner = kubectl.get("storageclass", f"{copied}-retain")["metadata"]["annotations"]
+        assert owner["meta.helm.sh/release-name"] == "one"
+        assert "kind: StorageClass" in helm("get", "manifest", "one")
+        assert "kind: StorageClass" not in helm("get", "manifest", "two")
+    finally:
+        kubectl("delete", "storageclass", copied, f"{copied}-retain", "--ignore-not-found")
+
+
 def test_chart_and_kustomization_serve(kubectl: Kubectl, origin: list[str], helm: Helm, tmp_path: Path) -> None:
     model = tmp_path / "granite"
     models.make("gguf", model)

@@ -56,6 +56,16 @@ def helm(plan: Plan) -> dict[str, str]:
     }
 
 
+# With another class as value there is none to make. Nor where it is there and not this release's: several charts may
+# want one class, and Helm lets only one own it.
+_CLASS_TEMPLATE = """\
+{{{{- $there := lookup "storage.k8s.io/v1" "StorageClass" "" {name} -}}}}
+{{{{- $notes := dig "metadata" "annotations" (dict) $there -}}}}
+{{{{- $ours := and (eq (get $notes "meta.helm.sh/release-name") .Release.Name)
+    (eq (get $notes "meta.helm.sh/release-namespace") .Release.Namespace) -}}}}
+{{{{- if and (eq .Values.claim.storageClass {name}) (or (not $there) $ours) }}}}
+{text}{{{{- end }}}}
+"""
 _VALUES_HEAD = """\
 #
 # The values are keys of the model file, those that may differ between environments. The namespace is Helm's own: -n.
@@ -120,8 +130,7 @@ def _template(obj: dict[str, Any], values: dict[str, Any]) -> str:
     for mark, word in words.items():
         text = text.replace(mark, word)
     if obj["kind"] == "StorageClass" and values["claim"].get("storageClass") == name(obj):
-        # With another class as value there is none to make.
-        return f"{{{{- if eq .Values.claim.storageClass {json.dumps(name(obj))} }}}}\n{text}{{{{- end }}}}\n"
+        return _CLASS_TEMPLATE.format(name=json.dumps(name(obj)), text=text)
     return text
 
 

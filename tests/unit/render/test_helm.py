@@ -45,12 +45,13 @@ def output(plan: Plan, namespace: str = "llm", **changed: Any) -> list[dict[str,
         return json.dumps(looked_up(one[1]))
 
     def chosen(match: re.Match[str]) -> str:
-        return match[3] if looked_up(match[1]) == match[2] else ""
+        return match[3] if looked_up(match[1]) == match[2] else ""  # no class is there yet
 
     made = []
     for name, text in chart(plan).items():
         if name.startswith("templates/"):
-            text = re.sub(r'\{\{- if eq (\S+) "(.*?)" \}\}\n(.*)\{\{- end \}\}\n', chosen, text, flags=re.S)
+            text = re.sub(r"\{\{- \$.*?-\}\}\n", "", text, flags=re.S)
+            text = re.sub(r'\{\{- if and \(eq (\S+) "(.*?)"\) .*?\}\}\n(.*)\{\{- end \}\}\n', chosen, text, flags=re.S)
             made.append(yaml.safe_load(re.sub(r"\{\{(.*?)\}\}", evaluated, text)))
     return [item for item in made if item]
 
