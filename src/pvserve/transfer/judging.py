@@ -81,6 +81,8 @@ class Judge:
         """
         with self._lock:
             why = self._wrong.get(number, why)
+            self._good.discard(number)
+            self._remote.pop(number, None)
             tries = self._ask.tries[number] = self._ask.tries.get(number, 0) + 1
         if tries > TRIES:
             raise causes.differs(self._ask.target, self._entries[number].path, self._ask.known[number], why)

@@ -82,6 +82,7 @@ class Progress:
         with self._lock:
             self._sum -= self._bytes.pop(number, 0)
             self._reused.pop(number, None)
+            self._complete.discard(number)
 
     def complete(self, files: Iterable[tuple[int, int]]) -> None:
         """These (number, size) were read back and are equal."""
