@@ -138,7 +138,7 @@ def ending(data: bytes) -> tuple[int | None, str]:
 
 @dataclass(frozen=True)
 class Result:
-    """How a short command ended; `returncode` None means that nobody said."""
+    """How a short command ended; `returncode` None means that nobody said, or nobody who is to be believed."""
 
     out: bytes
     err: bytes
@@ -155,11 +155,13 @@ def run(stream: ExecStream, stdin: bytes, timeout: float) -> Result:
     """Feeds `stdin`, collects all output. Raises TimedOut; the command may then still run.
 
     A command that ends with more than a pipe of `stdin` unread (64 KiB) often times out too: containerd then does not
-    say that it ended (seen on 2.x, with kubectl as well).
+    say that it ended (seen on 2.x, with kubectl as well), or says that all went well (seen once, of `exit 3`). So only
+    a command that has taken all its input has succeeded.
     """
     deadline = time.monotonic() + timeout
     collected = {STDOUT: bytearray(), STDERR: bytearray()}
-    feeder = threading.Thread(target=_feed, args=(stream, stdin), daemon=True)
+    fed = threading.Event()
+    feeder = threading.Thread(target=_feed, args=(stream, stdin, fed), daemon=True)
     with stream:
         feeder.start()
         while True:
@@ -171,12 +173,14 @@ def run(stream: ExecStream, stdin: bytes, timeout: float) -> Result:
             collected[got[0]] += got[1]
     feeder.join(timeout=5)
     err = bytes(collected[STDERR]) + stream.failure.encode()
-    return Result(bytes(collected[STDOUT]), err, stream.returncode)
+    code = stream.returncode
+    return Result(bytes(collected[STDOUT]), err, code if code or fed.is_set() else None)
 
 
-def _feed(stream: ExecStream, stdin: bytes) -> None:
+def _feed(stream: ExecStream, stdin: bytes, fed: threading.Event) -> None:
     try:
         stream.write(stdin)
+        fed.set()
         stream.close_stdin()
     except BrokenPipeError:
         return  # the command ended without reading all of it: its exit code tells

@@ -24,6 +24,10 @@ from .sockets import Behaviour, Peer, SocketServer
 
 OUT, ERR = bytes((STDOUT,)), bytes((STDERR,))
 SUCCESS = bytes((STATUS,)) + json.dumps({"status": "Success"}).encode()
+EXITED = (
+    bytes((STATUS,))
+    + json.dumps({"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "3"}]}}).encode()
+)
 BULK = 16 << 20
 
 Start = Callable[..., tuple[Cluster, SocketServer]]
@@ -206,13 +210,16 @@ def test_a_status_that_is_none_is_unknown() -> None:
     assert ending(b"{}") == (None, "")
 
 
-def test_a_command_that_does_not_read_its_input_is_no_failure_of_ours(start: Start) -> None:
+@pytest.mark.parametrize(("said", "believed"), [(SUCCESS, None), (EXITED, 3)], ids=["success", "failure"])
+def test_a_command_that_does_not_take_its_input_is_never_success(
+    said: bytes, believed: int | None, start: Start
+) -> None:
     def behaviour(peer: Peer) -> None:
         peer.send(OUT + b"enough")
-        peer.send(SUCCESS)
+        peer.send(said)
 
     result = start(behaviour)[0].run("loader", "llm", "main", ["head", "-c1"], stdin=bytes(BULK))
-    assert (result.out, result.returncode) == (b"enough", 0)
+    assert (result.out, result.returncode) == (b"enough", believed)
 
 
 def test_writing_to_a_command_that_has_ended_is_a_broken_pipe(start: Start, command: Command) -> None:
