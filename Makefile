@@ -69,9 +69,9 @@ test-cluster: venv ## cluster tests against any cluster with KServe: make test-c
 test-bed: venv ## the bed itself: takes it down and up
 	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/bed -m bed $(ONCE_MORE)
 test-emulator: venv ## the emulator of KServe against the recordings
-	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/emulator -m bed
+	KUBECONFIG=$$($(BIN)/bed kubeconfig) PVSERVE_REQUIRE=bed $(BIN)/pytest tests/emulator -m bed $(ONCE_MORE)
 test-clients: venv
-	KUBECONFIG=$$($(BIN)/bed kubeconfig) bash tests/client_versions.sh
+	KUBECONFIG=$$($(BIN)/bed kubeconfig) ONCE_MORE="$(ONCE_MORE)" bash tests/client_versions.sh
 test-kfp: ## rendered pipelines, by kfp's own compiler and local runner
 	bash tests/kfp_environment.sh
 test-faults: venv ## each fault once, 20 kills: PVSERVE_SEED=... makes a run again (root)

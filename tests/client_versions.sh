@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${KUBECONFIG:?names no cluster; see make test-clients}"
+: "${ONCE_MORE:=}"  # what pytest is told about tests that fail
 export PVSERVE_REQUIRE=cluster
 python=${PYTHON:-python3}
 
@@ -11,7 +12,7 @@ tests() {
   local environment=$1
   echo "== Kubernetes client $("$environment/bin/python" -c 'from importlib.metadata import version; print(version("kubernetes"))')"
   PYTHONPATH=src "$environment/bin/python" -m pytest -n 2 --dist loadfile \
-    -m "" -W "ignore::DeprecationWarning:kubernetes" tests/unit/cluster tests/cluster/test_room_*.py
+    -m "" -W "ignore::DeprecationWarning:kubernetes" $ONCE_MORE tests/unit/cluster tests/cluster/test_room_*.py
 }
 
 for client in 30 36; do
