@@ -17,14 +17,16 @@ from pvserve.facts import Facts
 from pvserve.model import Listing, Manifest, check_weights, known_manifest, refusal
 from pvserve.model import listing as list_directory
 from pvserve.plan import Plan, build, facts_query
-from pvserve.plan.ahead import forced
+from pvserve.plan.ahead import forced, with_start
 from pvserve.plan.build import lacking
+from pvserve.plan.edit_service import runtime_name
 from pvserve.plan.fetching import listing_order, listing_pod
 from pvserve.plan.model_cache import CACHE
 from pvserve.plan.source import Content, is_place
 from pvserve.remote import list_remote
 from pvserve.spec.model import ModelSpec
 from pvserve.spec.remote import is_remote
+from pvserve.spec.start import is_file, read_start
 
 GOALS = frozenset({"load", "serve"})
 
@@ -78,7 +80,11 @@ def gather(
         known = known_manifest(listing, checksum=checksum)
     own = own_place(cluster, listing.root) if listing is not None else None
     query = facts_query(spec, goals, cluster.namespace, own)
+    start = read_start(spec.origin or "", query.namespace) if "serve" in goals and is_file(spec.origin) else None
+    if start is not None:
+        query = replace(query, origin_runtime=runtime_name(start.service))
     facts = replace(read_facts(cluster, replace(query, rights=()) if looking else query, pool), own=own)
+    facts = with_start(facts, start) if start is not None else facts
     if looking:
         facts = replace(facts, rights=dict.fromkeys(query.rights, True))
     if "load" in goals and is_remote(spec.model) and not looking:  # only a pod can list it

@@ -126,7 +126,7 @@ def cluster_options(function: Function) -> Function:
 output_option = click.option(
     "-o", "--output", type=click.Choice(FORMS), default="text", show_default=True, help="Form of what is printed."
 )
-_FROM = click.option("--from", "origin", help="InferenceService to start from: NAME or NAMESPACE/NAME.")
+_FROM = click.option("--from", "origin", help="InferenceService to start from: NAME, NAMESPACE/NAME, or a file.")
 _FILE = click.option("-f", "--file", "file", help="Model file, or a directory of them; '-' reads stdin.")
 _VALUES = [
     click.option("--values", multiple=True, metavar="FILE", help="Keys laid over every model; several times."),

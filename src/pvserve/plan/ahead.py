@@ -1,6 +1,7 @@
-"""A plan among others of its run: what it may take for given, and whether it is the one that was shown.
+"""A plan and what it may take for given that the cluster does not have yet; whether it is the one that was shown.
 
-Owns that a plan before it makes its claim, and that it may take over what others edited. Pure.
+Owns that a plan before it makes its claim, that the service to start from lies in a file, and that a plan may take over
+what others edited. Pure.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from pvserve.facts import Facts, Object, Unknown, name, namespace
+from pvserve.plan.edit_service import runtime_name
 from pvserve.plan.steps import ApplyObject, PatchObject, Plan
+from pvserve.plan.template import KIND, runtime_of, template_of
+from pvserve.spec.start import Start
 
 CLAIM, STORAGE_CLASS = "PersistentVolumeClaim", "StorageClass"
 _OF_THE_CLAIM = ("claim", "class")  # ids of steps that the plan before may have done
@@ -40,6 +44,19 @@ def _class(facts: Facts, claim: Object, made: Sequence[Object]) -> Object | Unkn
     if isinstance(facts.storage_classes, Unknown):
         return next((item for item in copied if name(item) == wanted), facts.storage_classes)
     return next((item for item in (*facts.storage_classes, *copied) if name(item) == wanted), None)
+
+
+def with_start(facts: Facts, start: Start) -> Facts:
+    """`facts` with the service of a file as the one to start from, and its runtime where the file has that too."""
+    wanted = runtime_name(start.service)
+    runtimes = [item for item in start.runtimes if item["kind"] != KIND and name(item) == wanted]
+    template = template_of([item for item in start.runtimes if item["kind"] == KIND], wanted) if wanted else None
+    if runtimes:
+        return replace(facts, origin_service=start.service, origin_runtime=runtimes[0], runtime_template=None)
+    if template is not None:
+        made = runtime_of(template, wanted)
+        return replace(facts, origin_service=start.service, origin_runtime=made, runtime_template=template)
+    return replace(facts, origin_service=start.service)
 
 
 def forced(plan: Plan) -> Plan:

@@ -16,6 +16,7 @@ from pvserve.spec.model import ModelSpec
 from pvserve.spec.names import split_origin
 from pvserve.spec.place import parse_place
 from pvserve.spec.remote import is_remote
+from pvserve.spec.start import is_file
 
 
 def uses_of(spec: ModelSpec, goals: Collection[str]) -> tuple[Use, ...]:
@@ -60,6 +61,8 @@ def _source_claim(spec: ModelSpec, where: str, own: OwnPlace | Unknown | None) -
 
 def _origin(spec: ModelSpec, where: str) -> tuple[str, str] | None:
     """In place, the service is its own origin: the loader takes image, identity and placement from it."""
+    if is_file(spec.origin):
+        return None
     if spec.origin:
         return split_origin(spec.origin, where)
     return (where, spec.name) if not spec.runtime and not spec.format else None

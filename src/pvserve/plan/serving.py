@@ -159,9 +159,14 @@ def _runtime(spec: ModelSpec, facts: Facts, wanted: str, origin: Object | None) 
         return "", stop("RuntimeDisabled", runtime=ref(found), where=where, kind=found["kind"].lower(), name=wanted)
     if facts.runtime_template is None and origin is None and namespace(found) == here:
         return wanted, Part(unchanged=(ref(found),))
-    if wanted == spec.name and namespace(found) == here:
+    if _lives(found) and wanted == spec.name and namespace(found) == here:
         return wanted, Part(unchanged=(ref(found),))
     return spec.name, _copied_runtime(spec, facts, found)
+
+
+def _lives(found: Object) -> bool:
+    """Whether it is one of the cluster; what is started from may lie in a file (`ahead.with_start`)."""
+    return "uid" in found["metadata"]
 
 
 def _copied_runtime(spec: ModelSpec, facts: Facts, origin: Object) -> Part:
@@ -170,7 +175,7 @@ def _copied_runtime(spec: ModelSpec, facts: Facts, origin: Object) -> Part:
     notes = (f"runtime {name(origin)} is read from {ref(read)}",) if read is not origin else ()
     return (
         _apply("runtime", runtime, origin, live, rights_of("serve", facts.namespace.name))
-        + assume(read, key_of(read), whole=True)
+        + (assume(read, key_of(read), whole=True) if _lives(read) else Part())
         + Part(notes=notes)
     )
 
@@ -179,7 +184,7 @@ def _service(spec: ModelSpec, facts: Facts, service: dict[str, Any], origin: Obj
     """The step that makes or changes the service; one of ours that gets other content can be taken back."""
     first = _recorded(facts, service)
     part = first + _apply("service", service, origin, facts.service, rights_of("serve", facts.namespace.name))
-    if origin is not None and spec.origin:
+    if origin is not None and spec.origin and _lives(origin):
         part = part + assume(origin, key_of(origin), whole=True)
     return part
 

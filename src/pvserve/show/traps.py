@@ -36,6 +36,8 @@ is changed; of a **note** the plan is carried out all the same.
 - A failure that is none of these prints what was observed, and no guess. What may not be read is called unknown, never
   absent.
 - Of a service that is Ready, `doctor` lists what it checked.
+- The tests make them for real on a cluster, where that can be had (`tests/cluster/diagnosis`). Words are played for
+  GpuMemory (a container prints a server's, for want of an accelerator) and ClaimNoSpace (an Event in a driver's words).
 
 `doctor` exits with 0 when the service is Ready, 1 when it is not, 10 when it is but something could not be read.
 Without a name it looks at all services of the namespace, and names the loads whose Job is suspended.

@@ -1,7 +1,7 @@
 """What is laid over a model file: `--values` files, variables, `--set` and flags, each above the one before.
 
-Owns the merging, and which layer a faulty value came from. Knows of no field what it means but of `claim` and `model`,
-which have a short form and a relative one.
+Owns the merging, and which layer a faulty value came from. Knows of no field what it means but of `claim`, `model` and
+`from`, which have a short form and relative ones.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from pvserve.errors import UsageError
 from pvserve.spec.complaints import Complaint
 from pvserve.spec.document import Document, Mark, Path, documents
+from pvserve.spec.start import is_file
 
 VARIABLE = "PVSERVE_SET_"  # and the key, as PVSERVE_SET_CLAIM_STORAGE_CLASS
 _ASSIGNMENT = re.compile(r"([A-Za-z]+(?:\.[A-Za-z]+)*)=(.*)", re.DOTALL)
@@ -145,8 +146,11 @@ def laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def resolved(value: dict[str, Any], base: str) -> dict[str, Any]:
-    """`value` with an absolute `model`, where that is a directory and not a URI."""
-    model = value.get("model")
-    if not isinstance(model, str) or not model or "://" in model:
-        return value
-    return {**value, "model": os.path.normpath(os.path.join(base, os.path.expanduser(model)))}
+    """`value` with an absolute `model`, where that is a directory and not a URI, and `from`, where that is a file."""
+    model, start = value.get("model"), value.get("from")
+    paths = {"model": model} if isinstance(model, str) and model and "://" not in model else {}
+    paths |= {"from": start} if isinstance(start, str) and is_file(start) else {}
+    return {
+        **value,
+        **{key: os.path.normpath(os.path.join(base, os.path.expanduser(path))) for key, path in paths.items()},
+    }

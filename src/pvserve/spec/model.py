@@ -142,7 +142,9 @@ class ModelSpec(_Strict):
     name: ServiceName = Field(description="name of the InferenceService to be")
     namespace: DnsLabel | None = Field(default=None, description="default: the namespace of the kubeconfig context")
     origin: Origin | None = Field(
-        default=None, alias="from", description="InferenceService to start from: NAME or NAMESPACE/NAME"
+        default=None,
+        alias="from",
+        description="InferenceService to start from: NAME or NAMESPACE/NAME, or a .yaml or .json file that holds it",
     )
     runtime: ObjectName | None = Field(
         default=None,

@@ -18,6 +18,7 @@ SERVICE_NAME_MAX = LABEL_MAX - len("isvc.") - len("-predictor")
 WORKER_SERVICE_NAME_MAX = SERVICE_NAME_MAX - len("-worker")
 
 MODEL_VOLUME = "pvserve-model"  # of a service whose pods mount the model by a volume of their own (plan.listed)
+FILE_SUFFIXES = (".yaml", ".yml", ".json")  # of a service to start from that lies in a file
 PATH_MAX = 1000  # bytes of a directory on a claim: leaves room for the model's own paths below 4096
 OURS = ".pvserve"  # pvserve's own directory at a claim's root
 
@@ -107,7 +108,9 @@ def model_path(path: str) -> str:
 
 
 def origin(text: str) -> str:
-    """An InferenceService to start from: NAME or NAMESPACE/NAME."""
+    """An InferenceService to start from: NAME or NAMESPACE/NAME, or a file that holds it."""
+    if text.endswith(FILE_SUFFIXES):
+        return text
     namespace, slash, name = text.rpartition("/")
     if slash:
         dns_label(namespace)
