@@ -16,7 +16,7 @@ from pvserve.errors import PvserveError, Refused
 from pvserve.events import Listener, StepState, Transfer, silent
 from pvserve.facts import Object, annotations_of, name
 from pvserve.plan.claim import recorded_models
-from pvserve.plan.fetching import place_label
+from pvserve.plan.fetch_job import place_label
 from pvserve.spec.place import Place
 
 

@@ -22,7 +22,7 @@ from pvserve.cluster import AlreadyExists, Cluster
 from pvserve.errors import Interrupted, PvserveError, Refused, Temporary
 from pvserve.events import Listener, StepState
 from pvserve.facts import Object, annotations_of, name
-from pvserve.plan.fetching import fetch_job, job_program, place_label
+from pvserve.plan.fetch_job import fetch_job, job_program, place_label
 from pvserve.plan.of_here import without_given
 from pvserve.plan.steps import LoadJob
 from pvserve.transfer import later_epoch

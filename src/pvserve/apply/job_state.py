@@ -17,7 +17,7 @@ from pvserve.diagnose.loads import is_suspended, queue_of, why_queued
 from pvserve.errors import PvserveError, Refused, Temporary
 from pvserve.events import Transfer
 from pvserve.facts import Object, Unknown, annotations_of, name
-from pvserve.plan.fetching import FINAL_CODES, KEPT_SECONDS
+from pvserve.plan.fetch_job import FINAL_CODES, KEPT_SECONDS
 from pvserve.plan.loading import LOADER_LABEL
 from pvserve.remote import error_of
 

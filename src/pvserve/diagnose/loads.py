@@ -9,7 +9,7 @@ from pvserve.diagnose.meanings import cause
 from pvserve.diagnose.occurrences import text
 from pvserve.diagnose.values import Finding, LoadEvidence, Many, Seen, Words
 from pvserve.facts import Object, Unknown, annotations_of, labels, name
-from pvserve.plan.fetching import QUEUE
+from pvserve.plan.fetch_job import QUEUE
 from pvserve.plan.load_step import PLACE
 
 ENDED = ("Complete", "Failed", "FailureTarget")

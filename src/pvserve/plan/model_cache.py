@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from pvserve.facts import Facts, Object, Unknown, name, namespace
 from pvserve.plan.claim import recorded_models
+from pvserve.plan.connecting import STORAGE_CONFIG, Connection, connection
 from pvserve.plan.diff import changes
 from pvserve.plan.edit_service import MANAGED_BY, storage_of
-from pvserve.plan.fetching import STORAGE_CONFIG, Connection, connection
 from pvserve.plan.part import Part, refused, unreadable
 from pvserve.plan.source import Source
 from pvserve.plan.steps import ApplyObject

@@ -17,6 +17,7 @@ from pvserve.plan.source import Source
 from pvserve.spec.model import ModelSpec
 
 MANY = "ReadWriteMany"
+SHARDS = "shards"  # in what the program is asked
 
 
 def shards_part(spec: ModelSpec, facts: Facts, source: Source) -> Part:

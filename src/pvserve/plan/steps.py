@@ -113,7 +113,7 @@ class Load:
 class LoadJob:
     """Have the cluster fetch the model from its source, with a Job that holds the place's Lease.
 
-    `job` lacks its name, its program and the writer's epoch (`plan.fetching.fetch_job`); `order` is what the program
+    `job` lacks its name, its program and the writer's epoch (`plan.fetch_job`); `order` is what the program
     is asked. With `detach` the step ends once the Job runs.
     """
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pvserve.errors import Refused
 from pvserve.facts import Object, name
-from pvserve.plan import fetching
+from pvserve.plan import fetch_job
 from pvserve.plan.load_step import FINAL_CODES, TERMINATION_LOG, job_of, program_map, step_pod
 from pvserve.plan.loader import MOUNT, SOURCE
 from pvserve.plan.steps import Load, LoadJob, Plan
@@ -84,7 +84,7 @@ class InCluster:
     @property
     def final_codes(self) -> tuple[int, ...]:
         """Exit codes after which another pod would end the same way."""
-        return fetching.FINAL_CODES if isinstance(self.step, LoadJob) else FINAL_CODES
+        return fetch_job.FINAL_CODES if isinstance(self.step, LoadJob) else FINAL_CODES
 
     @property
     def takes_path(self) -> bool:
@@ -104,7 +104,7 @@ class InCluster:
         With `mounted_once` a claim that is source and target is read through its one mount.
         """
         if isinstance(self.step, LoadJob):
-            return fetching.fetch_pod(self.step, name(self.program), results)
+            return fetch_job.fetch_pod(self.step, name(self.program), results)
         source = self.source_mount if mounted_once else SOURCE
         pod = step_pod(self.step, name(self.program), results, source=source, path=path)
         if source != SOURCE:

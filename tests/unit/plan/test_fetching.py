@@ -16,7 +16,9 @@ from pvserve.model.elsewhere import Told, told_listing
 from pvserve.model.listing import Found, Listing
 from pvserve.plan import build, facts_query
 from pvserve.plan.claim import MODELS
-from pvserve.plan.fetching import connection, fetch_job, job_program, listing_order, listing_pod
+from pvserve.plan.connecting import connection
+from pvserve.plan.fetch_job import fetch_job, job_program
+from pvserve.plan.fetching import listing_order, listing_pod
 from pvserve.plan.rights import required
 from pvserve.plan.saved import plan_to_json, plans_from_json
 from pvserve.plan.steps import ApplyObject, LoadJob, Plan

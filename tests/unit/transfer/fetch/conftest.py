@@ -14,7 +14,8 @@ from cluster.authority import Authority
 
 from pvserve.model import from_json
 from pvserve.transfer.agent.fetch import patience
-from pvserve.transfer.agent.fetch.job import Order, Progress, carry_out
+from pvserve.transfer.agent.fetch.job import Progress, carry_out
+from pvserve.transfer.agent.fetch.order import Order
 
 from .shop import KEY, SECRET, Shop
 

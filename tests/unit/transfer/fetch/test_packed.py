@@ -19,7 +19,7 @@ import pytest
 
 from pvserve.errors import DataDiffers, NotAllowed, PvserveError, Refused, UsageError
 from pvserve.transfer.agent.fetch import landing, unpacking
-from pvserve.transfer.agent.fetch.job import Order
+from pvserve.transfer.agent.fetch.order import Order
 
 from .conftest import MIB, Kind
 from .packing import OCI, layer, packed, push, tar, zipped

@@ -1,17 +1,16 @@
 """One load from start to end, with nobody at the other end: list, fetch, publish, and say how it went.
 
-Owns the order of these and the work order's form (docs/sources.md). Must not know protocols.
+Owns the order of these. Must not know protocols.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
-from typing import Any, Callable, NamedTuple
+from typing import Any
 
-from pvserve.errors import StalePlan, UsageError
+from pvserve.errors import StalePlan
 from pvserve.model.format import to_json, to_sha256sums
 from pvserve.model.listing import Listing
 from pvserve.model.manifest import Entry, Manifest, manifest_digest
@@ -22,87 +21,17 @@ from pvserve.transfer.agent.place import MANIFEST, SUMS, Partial, Place, space
 from pvserve.transfer.agent.publish import publish, recover
 from pvserve.transfer.agent.receiver import Receiver
 from pvserve.transfer.agent.reuse import candidates, copy_file
-from pvserve.transfer.agent.volume import open_directory, read_small, write_durably
+from pvserve.transfer.agent.volume import open_directory
 from pvserve.transfer.step.turn import take_turn
 from pvserve.transfer.values import Target, place_word
 
-from .choosing import PUBLIC, chosen
-from .errand import Errand, MakeMover, Mover
+from .choosing import PUBLIC
+from .errand import Errand, Mover
 from .fetching import Fetching
-from .https import Https
-from .hub import Hub
-from .initializer import Initializer
 from .joining import done_by_others, joined
-from .oci import Oci
-from .reading import Item, Rows
-from .s3 import S3
-from .secrets import Mounted
-from .shards import Ranges, ranges, share_of
-from .web import Web
-
-VERSION = 1
-FETCHED = "fetched"  # beside the markers of a path: which listing its version was made of
-FETCHED_LIMIT = 1 << 16
-KINDS = {"s3": S3, "https": Https, "http": Https, "hf": Hub, "oci": Oci, "initializer": Initializer}
-
-
-class Listed(NamedTuple):
-    """A source's files that are to be loaded, and what the source says of each."""
-
-    listing: Listing
-    items: list[Item]
-    mover: MakeMover | None = None
-    estimated: bool = False
-
-
-class Order:
-    """What one load is asked to do: a JSON object (docs/sources.md)."""
-
-    def __init__(self, value: Any, secret: str) -> None:
-        if not isinstance(value, dict) or value.get("version") != VERSION:
-            raise UsageError("NoOrder", "this is no order that this agent understands")
-        self.value: dict[str, Any] = value
-        self.scheme = str(value["source"]["scheme"])
-        self.include, self.exclude = list(value["include"]), list(value["exclude"])
-        self.fingerprint = str(value.get("fingerprint") or "")
-        self.replace = bool(value.get("replace"))
-        self.share = share_of(int(value.get("shards") or 1), os.environ)
-        self._secret = secret
-
-    @property
-    def target(self) -> Target:
-        """Where the files go."""
-        place = self.value["place"]
-        return Target(str(place["path"]), str(self.value["claim"]), str(place["mount"]))
-
-    def source(self, tell: Callable[[str], None]) -> Any:
-        """The source, ready to be listed."""
-        asked = self.value["source"]
-        if self.scheme not in KINDS:
-            raise UsageError("UnknownSource", f"this agent knows no source {self.scheme!r:.40}")
-        given: dict[str, Any] = self.value.get("given") or {}  # of the client's machine
-        web = Web(
-            list(self.value.get("ca") or ()),
-            str(self.value.get("proxy") or ""),
-            str(self.value.get("noProxy") or given.get("noProxy") or ""),
-            str(given.get("ca") or ""),
-            {str(scheme): str(proxy) for scheme, proxy in (given.get("proxies") or {}).items()},
-        )
-        return KINDS[self.scheme](asked, Mounted(self._secret), web, tell)
-
-    def listed(self, rows: Rows) -> Listed:
-        """What is to be loaded of these files."""
-        if rows.mover is not None and self.share:
-            raise UsageError(
-                "ShardsNeedFiles",
-                f"{rows.words} comes as one: its files are only known as they are unpacked",
-                subject=rows.words,
-                remedy=("leave out --shards",),
-            )
-        allow, everything = bool(self.value.get("allowPickle")), bool(self.value.get("everything"))
-        listing = chosen(rows, self.scheme, self.include, self.exclude, allow, everything)
-        items = {item.path: item for item in rows.items}
-        return Listed(listing, [items[entry.path] for entry in listing.entries], rows.mover, rows.estimated)
+from .noted import already, note
+from .order import Listed, Order
+from .shards import Ranges, ranges
 
 
 class Progress:
@@ -229,7 +158,7 @@ def _published(
     )
     texts = {MANIFEST: to_json(manifest).encode(), SUMS: to_sha256sums(manifest).encode()}
     digest = manifest_digest(manifest)
-    _note(place, {"listing": fingerprint, "manifest": digest, "bytes": listing.bytes, "files": len(listing.entries)})
+    note(place, {"listing": fingerprint, "manifest": digest, "bytes": listing.bytes, "files": len(listing.entries)})
     publish(place, partial, files, texts, digest.partition(":")[2], order.replace)
     return digest
 
@@ -279,32 +208,6 @@ def _there(file: Expected) -> int:
     if file.verified:
         return file.size
     return min(file.size, file.durable_count * CELL) if isinstance(file, Large) else 0
-
-
-def already(place: Place, listing: Listing) -> dict[str, Any]:
-    """What `_note` noted, if what lies at the path was made of this very listing; else nothing."""
-    current = place.current()
-    if not current:
-        return {}
-    try:
-        here = open_directory(place.root, place.below("models", place.key))
-        try:
-            noted = json.loads(read_small(here, FETCHED, FETCHED_LIMIT))
-        finally:
-            os.close(here)
-        same = noted["listing"] == listing.fingerprint and noted["manifest"] == f"sha256:{current}"
-        return dict(noted) if same and not place.unsettled() else {}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _note(place: Place, value: dict[str, Any]) -> None:
-    """Say beforehand what the version to be is made of; believed only once that version lies at the path."""
-    here = open_directory(place.root, place.below("models", place.key), make=True)
-    try:
-        write_durably(here, FETCHED, json.dumps(value).encode())
-    finally:
-        os.close(here)
 
 
 def _check_free(place: Place, order: Order) -> None:

@@ -19,7 +19,8 @@ from pvserve.errors import PvserveError, Temporary
 from pvserve.transfer import causes
 from pvserve.transfer.agent.session import describe
 
-from .job import Listed, Order, Progress, carry_out
+from .job import Progress, carry_out
+from .order import Listed, Order
 
 SECRET = "/pvserve-secret"  # noqa: S105 - where the pod mounts it
 LAST_WORDS = "/dev/termination-log"
