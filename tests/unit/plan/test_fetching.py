@@ -112,7 +112,9 @@ def test_the_pod_is_admitted_under_restricted_and_has_no_token() -> None:
 
 
 def test_only_what_trying_again_can_mend_is_tried_again() -> None:
-    rules = made(job_of(planned(spec())))["spec"]["podFailurePolicy"]["rules"]
+    job = made(job_of(planned(spec())))["spec"]
+    assert (job["backoffLimit"], job["ttlSecondsAfterFinished"]) == (6, 24 * 3600)
+    rules = job["podFailurePolicy"]["rules"]
     assert rules[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
     assert 5 not in rules[1]["onExitCodes"]["values"]
     assert {1, 2, 3, 4, 6, 8} == set(rules[1]["onExitCodes"]["values"])

@@ -120,3 +120,13 @@ def test_its_environment_has_an_open_data_hub_connections_endpoint(kind: Kind, t
     (kind.secret / "AWS_S3_ENDPOINT").write_text("minio.example:9000")
     kind.load()
     assert "AWS_ENDPOINT_URL=https://minio.example:9000\n" in (tmp_path / "environment").read_text()
+
+
+def test_a_model_of_the_hub_is_named_as_kserve_names_it_and_a_mirror_is_told(kind: Kind, tmp_path: Path) -> None:
+    stand_in(tmp_path)
+    kind.extra = {"scheme": "initializer", "uri": "hf://org/model@main", "endpoint": "https://hub.example"}
+    assert kind.load()["source"] == "hf://org/model@main"
+    assert (tmp_path / "argument").read_text() == "hf://org/model:main\n"
+    said = (tmp_path / "environment").read_text()
+    assert "HF_ENDPOINT=https://hub.example\n" in said
+    assert "AWS_ENDPOINT_URL" not in said

@@ -41,6 +41,7 @@ from .web import Web
 PROGRAM = "/storage-initializer/scripts/initializer-entrypoint"  # python/storage-initializer.Dockerfile of KServe
 GCLOUD = "gcloud-application-credentials.json"  # pkg/credentials/gcs/gcs_secret.go
 ENDPOINTS = ("AWS_S3_ENDPOINT", "S3_ENDPOINT")  # an Open Data Hub connection's, which KServe gives as AWS_ENDPOINT_URL
+HUB = "hf://"
 LAST_LINES = 20
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -69,7 +70,9 @@ class Initializer:
         """What the initializer finds in its environment, as KServe gives it; of this process nobody else sees it."""
         given = {name: self._mounted.value(name) for name in self._mounted.names() if _VARIABLE.fullmatch(name)}
         endpoint = self._endpoint or next((given[name] for name in ENDPOINTS if given.get(name)), "")
-        if endpoint:
+        if self._endpoint and self._uri.startswith(HUB):
+            given["HF_ENDPOINT"] = self._endpoint
+        elif endpoint:
             given.setdefault("AWS_ENDPOINT_URL", endpoint if "://" in endpoint else f"https://{endpoint}")
         if self._mounted.value(GCLOUD):
             given["GOOGLE_APPLICATION_CREDENTIALS"] = self._mounted.path(GCLOUD)
@@ -79,6 +82,11 @@ class Initializer:
             given["HDFS_SECRET_DIR"] = self._mounted.path("")
         trusted = dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_CA_BUNDLE"), ca)
         return {**os.environ, "HOME": tempfile.gettempdir(), **trusted, **self._web.variables(), **given}
+
+    @property
+    def address(self) -> str:
+        """The URI in KServe's form, which divides a revision of the Hub by a colon (kserve_storage, _download_hf)."""
+        return self._uri.replace("@", ":", 1) if self._uri.startswith(HUB) else self._uri
 
     def secrets(self) -> list[str]:
         """What must not be shown."""
@@ -131,7 +139,7 @@ class _Download(Mover):
             bundle.write(self._source.trusted())
             bundle.flush()
             with subprocess.Popen(  # noqa: S603 - a fixed program; the URI is one argument of it
-                [PROGRAM, self._uri, target],
+                [PROGRAM, self._source.address, target],
                 env=self._source.environment(bundle.name),
                 cwd=tempfile.gettempdir(),
                 stdin=subprocess.DEVNULL,
