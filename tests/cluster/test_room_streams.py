@@ -152,7 +152,7 @@ def test_a_command_that_reads_nothing_keeps_its_exit_code(pod: Pod) -> None:
 def test_a_command_that_ends_under_more_input_than_it_reads_is_never_success(pod: Pod) -> None:
     """The kubelet may then never say how it ended: seen in 23 of 60 runs, with kubectl 1.34 in 14 of 40.
 
-    Once it said `Success`. The input is more than all buffers on the way hold, so that what is unread is unsent.
+    In 1 of 80 it said `Success`. The input is more than all buffers on the way hold, so that what is unread is unsent.
     """
     try:
         code = pod.cluster.run(*pod.where, ["sh", "-c", "exit 3"], stdin=bytes(64 * MIB), timeout=3).returncode
