@@ -14,11 +14,12 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pvserve.cluster import Cluster
-from pvserve.facts import name
+from pvserve.facts import Unknown, annotations_of, name
 from pvserve.model import Entry, Manifest, manifest_digest
 from tests.unit.transfer.fetch.shop import KEY, SECRET
 
@@ -68,12 +69,25 @@ def jobs(cluster: Cluster) -> list[str]:
     return [name(job) for job in cluster.list(*JOB, cluster.namespace)]
 
 
+def noted(cluster: Cluster, job: str) -> dict[str, Any]:
+    """What the command that follows a Job notes on it."""
+    found = cluster.find(*JOB, job, cluster.namespace)
+    if found is None or isinstance(found, Unknown):
+        return {}
+    told: dict[str, Any] = json.loads(annotations_of(found).get("pvserve.io/progress", "{}"))
+    return told
+
+
 def where(cluster: Cluster) -> tuple[str, ...]:
     return ("-n", cluster.namespace, "-y", "--retain", "no")
 
 
 @pytest.mark.parametrize(
-    "kind", ["s3", "s3-storage-config", "hf", "https", "https-archive", "oci-image", "oci-artifact", "initializer"]
+    "kind",
+    [
+        *("s3", "s3-storage-config", "hf", "https", "https-archive", "oci-image", "oci-artifact"),
+        *("initializer", "initializer-hf"),
+    ],
 )
 def test_a_source_is_fetched_proven_and_not_fetched_again(shop: Cluster, kind: str) -> None:
     host, one = f"https://{host_of(shop)}", "model-00001.safetensors"
@@ -85,12 +99,15 @@ def test_a_source_is_fetched_proven_and_not_fetched_again(shop: Cluster, kind: s
         pushed = (registry.push_artifact(f"open/{shop.namespace}", contents()),)
     by_initializer = ("--storage-initializer", "--size", "200Mi")
     by_entry = ("--connection", "storage-config", "--connection-key", "granite")
+    hub = ("--connection", "hub", "--endpoint", f"{host}:{PORT + 1}/hub")
     source, wanted = {
         "s3": (("s3:///granite", "--connection", "models-s3"), contents()),
         "s3-storage-config": (("s3://bucket/granite", *by_entry), contents()),
-        "hf": (("hf://org/model", "--connection", "hub", "--endpoint", f"{host}:{PORT + 1}/hub"), contents()),
+        "hf": (("hf://org/model", *hub), contents()),
         "https-archive": ((f"{host}:{PORT}/archive/granite.tar.gz",), contents()),
         "initializer": ((f"{host}:{PORT}/granite/{one}", *by_initializer), {one: contents()[one]}),
+        # By huggingface_hub's own client, which KServe's storage initializer uses.
+        "initializer-hf": (("hf://org/model@main", *by_initializer, *hub), contents()),
         "oci-image": (pushed, contents()),
         "oci-artifact": (pushed, contents()),
         "https": ((f"{host}:{PORT}/granite/{one}",), {one: contents()[one]}),
@@ -174,6 +191,8 @@ def test_a_client_that_is_killed_leaves_the_job_and_the_same_command_follows_it(
         [sys.executable, "-m", "pvserve.cli.main", *argv], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     (job,) = until("the Job", lambda: jobs(shop), seconds=120)
+    told = until("how far it is, on the Job", lambda: noted(shop, job), seconds=120)
+    assert {"bytes", "bytesTotal", "rate", "at"} <= told.keys()
     client.send_signal(signal.SIGKILL)
     client.wait()
     ran = pvserve(*argv)

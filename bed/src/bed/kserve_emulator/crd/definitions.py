@@ -9,7 +9,7 @@ from typing import Any
 
 from bed.kserve_emulator.names import GROUP, Object
 
-from . import llm
+from . import llm, model_cache
 from .sdk import Schema
 
 SCHEMAS = Path(__file__).with_name("schemas.json")
@@ -39,7 +39,7 @@ RUNTIME_COLUMNS = (
 
 
 def custom_resource_definitions() -> list[Object]:
-    """InferenceService v1beta1; ServingRuntime, ClusterServingRuntime and LLMInferenceService v1alpha1."""
+    """InferenceService v1beta1; the runtimes, LLMInferenceService and LocalModelNamespaceCache v1alpha1."""
     known = json.loads(SCHEMAS.read_text())["definitions"]
     spec = {name: expand({"$ref": root}, known) for name, root in ROOTS.items()}
     # KServe keeps what it does not know in a status, and nowhere else.
@@ -57,6 +57,14 @@ def custom_resource_definitions() -> list[Object]:
             {"spec": llm.SPEC, "status": dict(llm.FREE)},
             llm.COLUMNS,
             ["llmisvc"],
+        ),
+        _definition(
+            "LocalModelNamespaceCache",
+            "v1alpha1",
+            "Namespaced",
+            {"spec": model_cache.SPEC, "status": model_cache.STATUS},
+            model_cache.COLUMNS,
+            [],
         ),
     ]
 
@@ -101,7 +109,7 @@ def _definition(
             dict(zip(("name", "jsonPath", "type"), column, strict=True)) for column in columns
         ],
     }
-    if kind.endswith("InferenceService"):
+    if kind.endswith(("InferenceService", "Cache")):
         served["subresources"] = {"status": {}}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
