@@ -13,8 +13,10 @@ from types import TracebackType
 
 TICKS = os.sysconf("SC_CLK_TCK")
 LOOK_SECONDS = 0.3  # a process that ends takes the CPU seconds since the last look with it
+OTHERS = "others"
 PARTS = (
     ("agent", b"pvserve-agent"),
+    ("agent", b"/pvserve/load.py"),
     ("kubectl", b"kubectl\0cp"),
     ("tar", b"tar\0"),
     ("storage initializer", b"initializer-entrypoint"),
@@ -65,7 +67,7 @@ class Watch:
         for process in filter(str.isdigit, os.listdir("/proc")):
             try:
                 stat = Path("/proc", process, "stat").read_text("utf-8", "replace")
-                if process not in self._parts:
+                if self._parts.get(process, OTHERS) == OTHERS:  # a container's first process is runc's
                     self._parts[process] = _part(process, stat)
             except OSError:  # has ended
                 continue
@@ -80,4 +82,4 @@ def _part(process: str, stat: str) -> str:
     if name.startswith(("kworker", "ksoftirqd", "loop")):
         return "kernel workers"
     arguments = Path("/proc", process, "cmdline").read_bytes()
-    return next((part for part, sign in PARTS if sign in arguments), "others")
+    return next((part for part, sign in PARTS if sign in arguments), OTHERS)

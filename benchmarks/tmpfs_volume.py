@@ -38,8 +38,8 @@ def namespace(name: str) -> Iterator[Cluster]:
 
 
 @contextlib.contextmanager
-def claim(cluster: Cluster, name: str, size: int, directory: Path) -> Iterator[str]:
-    """A bound claim of `size` bytes whose volume lies in `directory`; yields its name.
+def claim(cluster: Cluster, name: str, size: int, directory: Path, *, shared: bool = False) -> Iterator[str]:
+    """A bound claim of `size` bytes whose volume lies in `directory`, `shared` by all nodes; yields its name.
 
     All blocks are allocated beforehand: the pages of a tmpfs are charged to the memory limit of whoever touches them
     first, and the loader pod would be killed for the model's size.
@@ -50,8 +50,9 @@ def claim(cluster: Cluster, name: str, size: int, directory: Path) -> Iterator[s
         subprocess.run(["mkfs.xfs", "-q", "-K", "-f", file], check=True)  # -K: a discard would free the blocks
         device = subprocess.run(["losetup", "-f", "--show", file], check=True, capture_output=True, text=True)
         try:
-            cluster.apply(_volume(cluster, name, size, device.stdout.strip()))
-            cluster.apply(_claim(cluster, name, size))
+            mode = "ReadWriteMany" if shared else "ReadWriteOnce"
+            cluster.apply(_volume(cluster, name, size, device.stdout.strip(), mode))
+            cluster.apply(_claim(cluster, name, size, mode))
             yield name
         finally:
             _remove(cluster, name)
@@ -101,16 +102,18 @@ def _name(cluster: Cluster, name: str) -> str:
     return f"{cluster.namespace}-{name}"
 
 
-def _volume(cluster: Cluster, name: str, size: int, device: str) -> Object:
-    node = cluster.list("v1", "Node")[0]["metadata"]["labels"]["kubernetes.io/hostname"]
-    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+def _volume(cluster: Cluster, name: str, size: int, device: str, mode: str) -> Object:
+    """On one node, or on all: they are on one machine."""
+    nodes = sorted(node["metadata"]["labels"]["kubernetes.io/hostname"] for node in cluster.list("v1", "Node"))
+    which = nodes if mode == "ReadWriteMany" else nodes[:1]
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": which}
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
         "metadata": {"name": _name(cluster, name)},
         "spec": {
             "capacity": {"storage": str(size)},
-            "accessModes": ["ReadWriteOnce"],
+            "accessModes": [mode],
             "persistentVolumeReclaimPolicy": "Retain",
             "claimRef": {"namespace": cluster.namespace, "name": name},
             "local": {"path": device, "fsType": "xfs"},
@@ -119,13 +122,13 @@ def _volume(cluster: Cluster, name: str, size: int, device: str) -> Object:
     }
 
 
-def _claim(cluster: Cluster, name: str, size: int) -> Object:
+def _claim(cluster: Cluster, name: str, size: int, mode: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": name, "namespace": cluster.namespace},
         "spec": {
-            "accessModes": ["ReadWriteOnce"],
+            "accessModes": [mode],
             "storageClassName": "",
             "volumeName": _name(cluster, name),
             "resources": {"requests": {"storage": str(size)}},

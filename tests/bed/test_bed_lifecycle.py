@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from bed import components, processes
-from bed.settings import BRIDGE, RUN, settings
+from bed.nodes import NODES
+from bed.settings import RUN, settings
 
 from .kubectl import Kubectl, claim, pod, until
 
@@ -60,7 +61,8 @@ def in_pods() -> list[int]:
 
 def shims() -> list[int]:
     listing = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [int(line.split()[0]) for line in listing.splitlines() if f"-address {RUN}/containerd.sock" in line]
+    sockets = [f"-address {node.socket}" for node in NODES]
+    return [int(line.split()[0]) for line in listing.splitlines() if any(socket in line for socket in sockets)]
 
 
 def kill_everything() -> None:
@@ -106,11 +108,28 @@ def test_up_brings_back_what_was_killed_and_pods_do_not_notice(kubectl: Kubectl)
     assert kubectl.get("pod", "keeper")["status"]["containerStatuses"][0]["restartCount"] == 0
 
 
+def test_a_second_node_joins_and_the_first_does_not_notice(kubectl: Kubectl) -> None:
+    volume_with_data(kubectl)
+    before = pids()
+    assert bed("up", "--nodes", "2") < 60
+    assert {name: pid for name, pid in pids().items() if name in before} == before
+    assert kubectl.get("pod", "keeper")["status"]["containerStatuses"][0]["restartCount"] == 0
+    assert data_is_there(kubectl)
+    assert bed("up") < 10, "a bed keeps its nodes"
+    assert both_ready(kubectl)
+
+
+def both_ready(kubectl: Kubectl) -> bool:
+    path = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status} {end}'
+    return kubectl("get", "nodes", "-o", f"jsonpath={path}").split() == ["node1=True", "node2=True"]
+
+
 def test_up_after_kill_9_of_everything(kubectl: Kubectl) -> None:
     volume_with_data(kubectl)
     kill_everything()
     assert bed("up") < 60
     until("the pod runs again, with its data", lambda: data_is_there(kubectl))
+    until("both nodes are ready", lambda: both_ready(kubectl))
 
 
 def test_up_after_a_reboot(kubectl: Kubectl, bystander: subprocess.Popen[bytes]) -> None:
@@ -121,7 +140,8 @@ def test_up_after_a_reboot(kubectl: Kubectl, bystander: subprocess.Popen[bytes])
         if point.startswith((f"{RUN}/", f"{settings().home}/", f"{settings().volumes}/")):
             subprocess.run(["umount", "-l", point], check=True)
     shutil.rmtree(RUN)
-    subprocess.run(["ip", "link", "delete", BRIDGE], check=True)
+    for node in NODES:
+        subprocess.run(["ip", "link", "delete", node.bridge], check=True)
     for file in (settings().home / "pid").iterdir():
         file.write_text(f"{bystander.pid} 1234@another-boot")
     assert bed("up") < 60
@@ -130,6 +150,7 @@ def test_up_after_a_reboot(kubectl: Kubectl, bystander: subprocess.Popen[bytes])
 
 
 def test_down_leaves_nothing(kubectl: Kubectl) -> None:
+    bed("up", "--nodes", "2")
     volume_with_data(kubectl)
     home, volumes, numbers = settings().home, settings().volumes, [*pids().values(), *shims(), *in_pods()]
     kserve = components.kserve_of(settings())
@@ -140,13 +161,14 @@ def test_down_leaves_nothing(kubectl: Kubectl) -> None:
         assert not any(str(base) in Path("/proc/mounts").read_text() for base in (home, volumes, RUN))
         assert str(volumes) not in subprocess.run(["losetup", "-a"], capture_output=True, text=True, check=True).stdout
         links = subprocess.run(["ip", "-o", "address"], capture_output=True, text=True, check=True).stdout
-        assert BRIDGE not in links
+        assert not any(node.bridge in links for node in NODES)
         for tool in ("iptables-save", "ip6tables-save"):
             rules = subprocess.run([tool], capture_output=True, text=True, check=True).stdout
             assert "KUBE" not in rules
             assert "10.244." not in rules
-        assert list(Path("/sys/fs/cgroup").glob("*/kubepods")) == []
-        assert not Path("/sys/fs/cgroup/kubepods").exists()
+        for name in ("kubepods", *(node.cgroup for node in NODES if node.cgroup)):
+            assert list(Path("/sys/fs/cgroup").glob(f"*/{name}")) == []
+            assert not Path("/sys/fs/cgroup", name).exists()
         assert not RUN.exists()
         assert not volumes.exists()
         assert sorted(path.name for path in home.iterdir()) == ["kubeconfig", "lock", "pki", "s3.keys"]

@@ -60,6 +60,12 @@ def test_a_block_class_refuses_read_write_many(kubectl: Kubectl) -> None:
     until("it is told", lambda: "access mode ReadWriteMany is not supported" in kubectl("get", "events"))
 
 
+def test_a_read_only_class_makes_nothing_empty(kubectl: Kubectl) -> None:
+    kubectl.apply(claim("empty", "64Mi", "pd-rox", "ReadOnlyMany"))
+    until("it is told", lambda: "must be made of a data source" in kubectl("get", "events"))
+    assert phase(kubectl, "pvc", "empty") == "Pending"
+
+
 @pytest.mark.parametrize("policy", ["Delete", "Retain"])
 def test_reclaim_policy_is_honoured(kubectl: Kubectl, policy: str) -> None:
     kubectl.apply(claim("model", "64Mi", "nfs-rwx"))

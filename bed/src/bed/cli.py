@@ -12,6 +12,7 @@ import click
 
 from bed import cluster, components, environment, readiness
 from bed.errors import BedError
+from bed.nodes import NODES
 from bed.settings import settings
 
 
@@ -27,13 +28,14 @@ def root() -> None:
 
 @root.command()
 @click.option("--kserve", type=click.Choice(["emulator", "none"]), help="A new bed has the emulator.")
+@click.option("--nodes", type=click.IntRange(1, len(NODES)), help="How many nodes; a new bed has 1.")
 @click.option("--with", "extras", multiple=True, type=click.Choice(sorted(cluster.EXTRAS)), help="More images.")
 @click.option("--volumes-dir", help="Directory for the volumes' files, such as a tmpfs for benchmarks.")
-def up(kserve: str | None, extras: tuple[str, ...], volumes_dir: str | None) -> None:
+def up(kserve: str | None, nodes: int | None, extras: tuple[str, ...], volumes_dir: str | None) -> None:
     """Build what is not cached, start everything, and wait until it is ready."""
     start = time.monotonic()
     bed = settings(volumes_dir)
-    cluster.up(bed, kserve=kserve, extras=extras, say=say)
+    cluster.up(bed, kserve=kserve, nodes=nodes, extras=extras, say=say)
     say(f"up in {time.monotonic() - start:.0f} s")
     print(f"export KUBECONFIG={bed.kubeconfig}")
 

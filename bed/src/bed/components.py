@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bed import control_plane, node, processes, services
 from bed.errors import BedError
+from bed.nodes import FIRST, SECOND, nodes_of
 from bed.settings import ADDRESS, KSERVE_WEBHOOK_PORT, ODH_WEBHOOK_PORT, SCC_WEBHOOK_PORT, Settings
 
 
@@ -33,10 +34,11 @@ EMULATORS = {
 COMPONENTS = (
     "etcd",
     "kube-apiserver",
-    "containerd",
+    FIRST.components[0],
     "kube-controller-manager",
     "kube-scheduler",
-    "kubelet",
+    FIRST.components[1],
+    *SECOND.components,
     "kube-proxy",
     "coredns",
     "versitygw",
@@ -54,18 +56,24 @@ def kserve_of(bed: Settings) -> str:
 
 def expected(bed: Settings) -> list[str]:
     """The components that this bed has."""
-    without = kserve_of(bed) != "emulator"
-    return [name for name in COMPONENTS if not (without and name in EMULATORS and EMULATORS[name].of_kserve)]
+    left_out = set(SECOND.components) if SECOND not in nodes_of(bed) else set()
+    if kserve_of(bed) != "emulator":
+        left_out |= {name for name, emulator in EMULATORS.items() if emulator.of_kserve}
+    return [name for name in COMPONENTS if name not in left_out]
 
 
-def start(bed: Settings, name: str, here: node.Node, binary: dict[str, Path]) -> None:
+def start(bed: Settings, name: str, binary: dict[str, Path]) -> None:
     """Starts one component unless it runs. Raises BedError."""
     if processes.pid(bed, name):
         return
+    if name not in expected(bed):
+        raise BedError(f"this bed has no {name}", "bed status")
     if name in EMULATORS:
         _start_emulator(bed, name)
         return
-    commands = {**control_plane.commands(bed, binary), **node.commands(bed, here, binary)}
+    commands = {**control_plane.commands(bed, binary), "kube-proxy": node.proxy_command(bed, binary)}
+    for here in nodes_of(bed):
+        commands |= node.commands(bed, here, binary)
     if name in commands:
         processes.start(bed, name, commands[name], node.environment(binary))
     else:

@@ -12,10 +12,12 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bed.errors import BedError
-from bed.settings import BRIDGE, POD_SUBNET, PORTS, SERVICE_SUBNET, Settings
+from bed.nodes import FIRST, Node
+from bed.settings import PORTS, SERVICE_SUBNET, Settings
 
 DISK_BUILT = 6 << 30  # bytes: state, images in containerd, volumes
 DISK_COLD = 20 << 30  # with sources and compiler caches
@@ -44,13 +46,20 @@ def check_machine() -> None:
         raise BedError("the bed makes mounts, bridges and containers, which only root may", "sudo -E make bed")
 
 
-def check_room(bed: Settings, *, built: bool) -> None:
+def check_room(bed: Settings, nodes: Sequence[Node], *, built: bool) -> None:
     """Everything that a bed needs and another program may hold: disk, ports, addresses, kernel features."""
     check_disk(bed, built=built)
     _check_kernel()
-    check_ports()
+    check_ports(PORTS)
+    check_nodes(nodes)
+
+
+def check_nodes(nodes: Sequence[Node]) -> None:
+    """What these nodes need and another program may hold: ports and subnets."""
+    for node in nodes:
+        check_ports(node.ports)
     routes = subprocess.run(["ip", "-j", "route", "show"], capture_output=True, text=True, check=True).stdout
-    taken = overlapping(json.loads(routes))
+    taken = overlapping(json.loads(routes), nodes)
     if taken:
         raise BedError(
             f"this machine has a route to {taken}, which the bed uses for pods or Services",
@@ -58,11 +67,12 @@ def check_room(bed: Settings, *, built: bool) -> None:
         )
 
 
-def overlapping(routes: list[dict[str, str]]) -> str:
+def overlapping(routes: list[dict[str, str]], nodes: Sequence[Node] = (FIRST,)) -> str:
     """The destination of another device's route into the bed's subnets, or ""; `routes` as `ip -j route` says them."""
-    ours = [ipaddress.ip_network(POD_SUBNET), ipaddress.ip_network(SERVICE_SUBNET)]
+    ours = [ipaddress.ip_network(subnet) for subnet in (SERVICE_SUBNET, *(node.pod_subnet for node in nodes))]
+    bridges = {node.bridge for node in nodes}
     for route in routes:
-        if route["dst"] == "default" or route.get("dev") == BRIDGE:
+        if route["dst"] == "default" or route.get("dev") in bridges:
             continue
         if any(ipaddress.ip_network(route["dst"], strict=False).overlaps(subnet) for subnet in ours):
             return route["dst"]
@@ -121,9 +131,9 @@ def _has_file_system(name: str) -> bool:
     return name in Path("/proc/filesystems").read_text().split()
 
 
-def check_ports() -> None:
+def check_ports(ports: Mapping[str, tuple[str, int]]) -> None:
     """Every port is free; says who holds one that is not."""
-    for what, (address, port) in PORTS.items():
+    for what, (address, port) in ports.items():
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM) if what == "coredns" else (socket.SOCK_STREAM,):
             try:
                 _bind(address, port, kind)

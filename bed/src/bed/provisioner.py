@@ -23,13 +23,13 @@ from kubernetes.client import ApiException
 from kubernetes.utils import parse_quantity
 
 from bed.errors import BedError
-from bed.services import BLOCK, SHARED, provisioner_ready
-from bed.settings import NODE, Settings, settings
+from bed.reaching import SELECTED_NODE, terms_for
+from bed.services import BLOCK, READERS, SHARED, provisioner_ready
+from bed.settings import Settings, settings
+from bed.snapshots import PROVISIONED_BY, Snapshotter
 from bed.volumes import Volumes
 
 Object = dict[str, Any]
-PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-SELECTED_NODE = "volume.kubernetes.io/selected-node"
 FILE_SYSTEM = "csi.storage.k8s.io/fstype"  # a class's parameter
 MODES = {BLOCK: {"ReadWriteOnce", "ReadWriteOncePod"}, SHARED: {"ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany"}}
 RESYNC_SECONDS = 5.0
@@ -47,14 +47,17 @@ class Provisioner:
         self._plain = kubernetes.client.ApiClient()
         self._told: set[tuple[str, str, str]] = set()
         self._wake = threading.Event()
+        self._snapshots = Snapshotter(volumes)
 
     def run(self, bed: Settings) -> None:
         """Reconciles for ever; says that it is ready after the first pass."""
-        for what in (self._core.list_persistent_volume_claim_for_all_namespaces, self._core.list_persistent_volume):
+        claims, snapshots = self._core.list_persistent_volume_claim_for_all_namespaces, self._snapshots.list_snapshots
+        for what in (claims, self._core.list_persistent_volume, snapshots):
             threading.Thread(target=self._watch, args=(what,), daemon=True).start()
         while True:
             try:
                 self.reconcile()
+                self._snapshots.reconcile()
                 provisioner_ready(bed).write_text(str(os.getpid()))
             except Exception:
                 log.exception("reconcile")
@@ -110,7 +113,8 @@ class Provisioner:
         if name in volumes:
             return
         source, reason = clone_source(claim, self._claim_named(claim), volumes)
-        reason = unsupported(claim, storage_class) or reason
+        snapshot, unready = self._snapshots.source_of(claim, storage_class)
+        reason = unsupported(claim, storage_class) or reason or unready
         if reason:
             self._event(claim, "Warning", "ProvisioningFailed", f"failed to provision volume: {reason}")
             return
@@ -119,12 +123,15 @@ class Provisioner:
         try:
             if source:
                 path = self._volumes.clone(source, name, size)
+            elif snapshot:
+                path = self._volumes.restore(snapshot, name, size)
             else:
                 path = self._volumes.create(name, size, (storage_class.get("parameters") or {}).get(FILE_SYSTEM, "xfs"))
         except BedError as error:
             self._event(claim, "Warning", "ProvisioningFailed", f"failed to provision volume: {error.message}")
             return
-        self._core.create_persistent_volume(volume_for(name, claim, storage_class, str(path)))
+        terms = terms_for(claim, storage_class, self._objects(self._core.list_node()))
+        self._core.create_persistent_volume(volume_for(name, claim, storage_class, str(path), terms))
         self._event(claim, "Normal", "ProvisioningSucceeded", f"Successfully provisioned volume {name}")
 
     def _claim_named(self, claim: Object) -> Object | None:
@@ -203,7 +210,11 @@ def unsupported(claim: Object, storage_class: Object) -> str:
     """Why no volume can be made for this claim; "" if one can."""
     spec = claim["spec"]
     modes = MODES[storage_class["provisioner"]]
-    if spec.get("dataSource"):
+    if READERS in (storage_class.get("parameters") or {}):
+        if not spec.get("dataSource"):
+            return "a volume that is only read must be made of a data source"
+        modes = {"ReadOnlyMany"}
+    elif spec.get("dataSource"):
         modes = modes | {"ReadOnlyMany"}  # as block drivers have it: read by many is only what has content already
     wrong = sorted(set(spec["accessModes"]) - modes)
     if wrong:
@@ -211,7 +222,7 @@ def unsupported(claim: Object, storage_class: Object) -> str:
     if spec.get("volumeMode") == "Block":
         return "volume mode Block is not supported"
     source = spec.get("dataSource") or spec.get("dataSourceRef") or {}
-    if source and source.get("kind") != "PersistentVolumeClaim":
+    if source and source.get("kind") not in ("PersistentVolumeClaim", "VolumeSnapshot"):
         return f"data sources of kind {source.get('kind')} are not supported"
     return ""
 
@@ -244,10 +255,9 @@ def to_delete(volume: Object) -> bool:
     )
 
 
-def volume_for(name: str, claim: Object, storage_class: Object, path: str) -> Object:
-    """The PersistentVolume for a claim, as external-provisioner writes it: bound to that claim, on this node."""
+def volume_for(name: str, claim: Object, storage_class: Object, path: str, terms: list[Object]) -> Object:
+    """The PersistentVolume for a claim, as external-provisioner writes it: bound to that claim, on nodes of `terms`."""
     metadata = claim["metadata"]
-    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE]}]}
     subject = {key: metadata[key] for key in ("namespace", "name", "uid")}
     return {
         "apiVersion": "v1",
@@ -260,7 +270,7 @@ def volume_for(name: str, claim: Object, storage_class: Object, path: str) -> Ob
             "storageClassName": storage_class["metadata"]["name"],
             "volumeMode": "Filesystem",
             "local": {"path": path},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
             "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **subject},
         },
     }

@@ -18,7 +18,7 @@ from typing import Any
 from bed import processes, services
 from bed.build import installed
 from bed.components import EMULATORS, expected
-from bed.node import Node
+from bed.nodes import Node, nodes_of
 from bed.settings import ADDRESS, DNS_READY_PORT, PROXY_HEALTH_PORT, REGISTRY_PORT, S3_PORT, Settings
 
 
@@ -31,11 +31,11 @@ class Sign:
     component: str
 
 
-def signs(bed: Settings, here: Node, kubectl: Path) -> list[Sign]:
+def signs(bed: Settings, kubectl: Path) -> list[Sign]:
     """What must be seen before the bed is up."""
     out = [
         Sign("API server ready", lambda: api_ready(bed, kubectl), "kube-apiserver"),
-        Sign("node Ready", lambda: _node_ready(bed, here, kubectl), "kubelet"),
+        *(_ready(bed, here, kubectl) for here in nodes_of(bed)),
         Sign("Services ready (kube-proxy)", lambda: _answers(ADDRESS, PROXY_HEALTH_PORT, "/healthz"), "kube-proxy"),
         Sign("names ready (CoreDNS)", lambda: _answers("127.0.0.1", DNS_READY_PORT, "/ready"), "coredns"),
         Sign("S3 ready (versitygw)", lambda: _listens(ADDRESS, S3_PORT), "versitygw"),
@@ -56,7 +56,7 @@ def status(bed: Settings) -> dict[str, Any]:
     if not any(running.values()):
         return out
     kubectl = installed(bed)["kubectl"]
-    out["signs"] = {sign.what: sign.seen() for sign in signs(bed, Node(), kubectl)}
+    out["signs"] = {sign.what: sign.seen() for sign in signs(bed, kubectl)}
     out["ready"] = all(running.values()) and all(out["signs"].values())
     access, secret = services.s3_keys(bed)
     return out | {
@@ -89,6 +89,11 @@ def status_json(state: dict[str, Any]) -> str:
 def api_ready(bed: Settings, kubectl: Path) -> bool:
     """Whether the API server says so itself."""
     return _kubectl(bed, kubectl, "get", "--raw", "/readyz") == "ok"
+
+
+def _ready(bed: Settings, here: Node, kubectl: Path) -> Sign:
+    what = f"node {here.name} Ready" if here.suffix else "node Ready"
+    return Sign(what, lambda: _node_ready(bed, here, kubectl), here.components[1])
 
 
 def _node_ready(bed: Settings, here: Node, kubectl: Path) -> bool:

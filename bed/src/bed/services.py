@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from bed import openshift, pki
+from bed.nodes import NODES
 from bed.settings import (
     ADDRESS,
     DNS_PORT,
@@ -24,6 +25,7 @@ from bed.settings import (
 )
 
 BLOCK, SHARED = "bed.pvserve.io/block", "bed.pvserve.io/shared"
+READERS = "readers"  # a class's parameter: "many" read its volumes, and nobody writes to them
 REGISTRY_NAME = f"registry.{SYSTEM_NAMESPACE}.svc.{DOMAIN}"
 S3_ENDPOINT = f"http://s3.{SYSTEM_NAMESPACE}.svc.{DOMAIN}:{S3_PORT}"
 
@@ -106,6 +108,7 @@ def objects() -> list[dict[str, object]]:
         *_service(SYSTEM_NAMESPACE, "registry", None, [("https", "TCP", REGISTRY_PORT, REGISTRY_PORT)]),
         _storage_class("gp3-csi", BLOCK, "WaitForFirstConsumer", default=True),
         _storage_class("nfs-rwx", SHARED, "Immediate", default=False),
+        {**_storage_class("pd-rox", BLOCK, "Immediate", default=False), **_read_only_many()},
         openshift.definition(),
     ]
 
@@ -125,6 +128,19 @@ def _service(
         "endpoints": [{"addresses": [ADDRESS], "conditions": {"ready": True}}],
     }
     return [{"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}, slice_]
+
+
+def _read_only_many() -> dict[str, object]:
+    """As a class of a block driver whose volumes every zone of it reads, once they are made of something else.
+
+    Source: https://cloud.google.com/kubernetes-engine/docs/how-to/persistent-volumes/hyperdisk-ml ("multi-zone")
+    """
+    zones = [{"key": "topology.kubernetes.io/zone", "values": [node.zone for node in NODES]}]
+    return {
+        "parameters": {READERS: "many"},
+        "allowVolumeExpansion": False,
+        "allowedTopologies": [{"matchLabelExpressions": zones}],
+    }
 
 
 def _storage_class(name: str, provisioner: str, binding: str, *, default: bool) -> dict[str, object]:

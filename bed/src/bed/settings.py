@@ -22,6 +22,7 @@ ETCD_PORT = 23790
 ETCD_PEER_PORT = 23800
 KUBELET_PORT = 10250
 KUBELET_HEALTH_PORT = 10248
+SECOND_KUBELET_HEALTH_PORT = 10258
 CONTROLLER_PORT = 10257
 SCHEDULER_PORT = 10259
 PROXY_HEALTH_PORT = 10256
@@ -38,8 +39,6 @@ PORTS = {
     "kube-apiserver": (ADDRESS, API_PORT),
     "etcd": ("127.0.0.1", ETCD_PORT),
     "etcd peers": ("127.0.0.1", ETCD_PEER_PORT),
-    "kubelet": (ADDRESS, KUBELET_PORT),
-    "kubelet health": ("127.0.0.1", KUBELET_HEALTH_PORT),
     "kube-controller-manager": ("127.0.0.1", CONTROLLER_PORT),
     "kube-scheduler": ("127.0.0.1", SCHEDULER_PORT),
     "kube-proxy health": (ADDRESS, PROXY_HEALTH_PORT),
@@ -72,11 +71,6 @@ class Settings:
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return self.home / "kubeconfig"
-
-    @property
-    def containerd_socket(self) -> Path:
-        """Where containerd listens."""
-        return RUN / "containerd.sock"
 
 
 def settings(volumes: str | None = None) -> Settings:

@@ -53,20 +53,47 @@ class Volumes:
         Blocks are shared where the file system below can. `source` is frozen meanwhile, as a storage system would take
         it at one moment.
         """
+        self._copy(source, self.image(name))
+        return self._mount_with(name, size)
+
+    def snapshot(self, source: str, name: str) -> None:
+        """Keeps what `source` holds now, as `clone` does, as a file that is not mounted. Raises BedError."""
+        self._copy(source, self._snapshot(name))
+
+    def restore(self, snapshot: str, name: str, size: int) -> Path:
+        """Makes and mounts a volume with what a snapshot holds, of at least `size` bytes. Raises BedError."""
         image = self.image(name)
         if not image.exists():
-            unfinished = image.with_suffix(".new")
-            frozen = os.path.ismount(self.mount_point(source))
+            _reflink(self._snapshot(snapshot), image)
+        return self._mount_with(name, size)
+
+    def snapshot_size(self, name: str) -> int:
+        """The size in bytes of the volume that it was taken of."""
+        return self._snapshot(name).stat().st_size
+
+    def delete_snapshot(self, name: str) -> None:
+        """Removes a snapshot; volumes made of it stay."""
+        self._snapshot(name).unlink(missing_ok=True)
+
+    def _snapshot(self, name: str) -> Path:
+        return self.directory / f"{name}.snapshot"
+
+    def _copy(self, source: str, target: Path) -> None:
+        """The file of volume `source` at one moment."""
+        if target.exists():
+            return
+        frozen = os.path.ismount(self.mount_point(source))
+        if frozen:
+            _run("fsfreeze", "-f", str(self.mount_point(source)))
+        try:
+            _reflink(self.image(source), target)
+        finally:
             if frozen:
-                _run("fsfreeze", "-f", str(self.mount_point(source)))
-            try:
-                _run("cp", "--reflink=auto", "--sparse=always", str(self.image(source)), str(unfinished))
-            finally:
-                if frozen:
-                    _run("fsfreeze", "-u", str(self.mount_point(source)))
-            unfinished.rename(image)
+                _run("fsfreeze", "-u", str(self.mount_point(source)))
+
+    def _mount_with(self, name: str, size: int) -> Path:
         point = self.mount(name)
-        if image.stat().st_size < size:
+        if self.image(name).stat().st_size < size:
             self.grow(name, size)
         return point
 
@@ -121,6 +148,13 @@ def mkfs(file_system: str, size: int) -> list[str]:
         # No reserved blocks, for the same reason. No lazy work: it would steal time from benchmarks.
         return ["mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"]
     raise BedError(f"there is no file system {file_system}", "one of: " + ", ".join(FILE_SYSTEMS))
+
+
+def _reflink(source: Path, target: Path) -> None:
+    """Copies a file whole or not at all."""
+    unfinished = target.with_suffix(".new")
+    _run("cp", "--reflink=auto", "--sparse=always", str(source), str(unfinished))
+    unfinished.rename(target)
 
 
 def _run(*command: str) -> str:

@@ -31,10 +31,13 @@ from pvserve.plan.lifecycle import (
     undo_retain_plan,
     unshare_plan,
 )
+from pvserve.plan.lifecycle.cloning import PLAIN, Asked
 from pvserve.plan.lifecycle.collecting import worth_a_look
 from pvserve.plan.lifecycle.derived import share_name
 from pvserve.plan.lifecycle.looking_in import image_for, tending_pod
 from pvserve.plan.lifecycle.same import SHARE_OF, holder_of, shares_of
+from pvserve.plan.lifecycle.snapshotting import API as SNAPSHOT_API
+from pvserve.plan.lifecycle.snapshotting import SnapshotFacts
 from pvserve.plan.part import Part
 from pvserve.plan.rights import Use, rights_of
 from pvserve.spec.place import parse_target
@@ -102,13 +105,21 @@ def unshare(claim: str, cluster: Cluster) -> Planned:
     return admitted(unshare_plan(claim, facts, origin), cluster)
 
 
-def clone(claim: str, new: str, cluster: Cluster, *, mode: str = "", attempt: bool = False) -> Planned:
-    """The plan that makes claim `new`, a clone of a claim by its storage system; `mode` is its access mode."""
-    facts = _volume_facts(cluster, claim, "clone")
+def clone(claim: str, new: str, cluster: Cluster, asked: Asked = PLAIN) -> Planned:
+    """The plan that makes claim `new`, a clone of a claim by its storage system."""
+    facts = _volume_facts(cluster, claim, "clone", "snapshot")
     target = cluster.find(*CLAIM, new, cluster.namespace)
     wanted = name_of(facts.storage_class) if isinstance(facts.storage_class, dict) else ""
     profile = cluster.find("cdi.kubevirt.io/v1beta1", "StorageProfile", wanted) if wanted else None
-    return admitted(clone_plan(claim, new, facts, target, profile=profile, mode=mode, attempt=attempt), cluster)
+    taken = SnapshotFacts()
+    if asked.snapshot or asked.storage_class or not asked.attempt:
+        classes = cluster.find_all(SNAPSHOT_API, "VolumeSnapshotClass")
+        found = cluster.find(SNAPSHOT_API, "VolumeSnapshot", new, cluster.namespace) if classes else None
+        named = asked.storage_class
+        taken = SnapshotFacts(
+            classes, found, cluster.find("storage.k8s.io/v1", "StorageClass", named) if named else None
+        )
+    return admitted(clone_plan(claim, new, facts, target, profile=profile, snapshots=taken, asked=asked), cluster)
 
 
 def gc(

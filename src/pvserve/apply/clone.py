@@ -1,4 +1,4 @@
-"""Waiting for a clone; what a driver that cannot make one says is believed.
+"""Waiting for a clone or a snapshot; what a driver that cannot make one says is believed.
 
 Owns the wait, and that a claim which was only tried goes again. Must not decide what is cloned.
 """
@@ -14,7 +14,8 @@ from pvserve.events import Listener, StepState
 from pvserve.facts import Object, annotations_of, known
 from pvserve.plan.claim import is_bound
 from pvserve.plan.lifecycle.cloning import CLONE_OF
-from pvserve.plan.volume_steps import WaitCloned
+from pvserve.plan.lifecycle.snapshotting import API, KIND
+from pvserve.plan.volume_steps import WaitCloned, WaitSnapshot
 
 CLAIM = ("v1", "PersistentVolumeClaim")
 FAILED = "ProvisioningFailed"  # external-provisioner's reason
@@ -57,6 +58,26 @@ def wait_cloned(cluster: Cluster, step: WaitCloned, listen: Listener, cancel: th
         return _said(cluster, cluster.get(*CLAIM, step.claim, cluster.namespace), FAILED)
 
     until(cloned, step.timeout_seconds, late, cancel, said)
+
+
+def wait_snapshot(cluster: Cluster, step: WaitSnapshot, cancel: threading.Event) -> None:
+    """Returns when the snapshot can be used. Raises TimedOut with the driver's words."""
+
+    def status() -> Object:
+        found: Object = cluster.get(API, KIND, step.snapshot, cluster.namespace).get("status") or {}
+        return found
+
+    late = TimedOut(
+        "NoSnapshotInTime",
+        f"snapshot {step.snapshot} of claim {step.source} is not taken after {step.timeout_seconds} s; it stays",
+        subject=f"VolumeSnapshot {cluster.namespace}/{step.snapshot}",
+        remedy=(f"kubectl describe volumesnapshot {step.snapshot} -n {cluster.namespace}",),
+    )
+
+    def said() -> str:
+        return str((status().get("error") or {}).get("message") or "")
+
+    until(lambda: status().get("readyToUse") is True, step.timeout_seconds, late, cancel, said)
 
 
 def _said(cluster: Cluster, claim: Object, reason: str) -> str:

@@ -40,6 +40,7 @@ from pvserve.plan.volume_steps import (
     WaitBound,
     WaitCloned,
     WaitResized,
+    WaitSnapshot,
 )
 from pvserve.transfer import Loaded, Removed
 
@@ -115,7 +116,7 @@ def _run_step(
             check_path(cluster, step, listen)
         case WaitReady():
             wait_ready(cluster, step, listen, cancel)
-        case ReleaseClaim() | DeleteObject() | WaitBound() | WaitCloned() | WaitResized():
+        case ReleaseClaim() | DeleteObject() | WaitBound() | WaitCloned() | WaitSnapshot() | WaitResized():
             run_volume_step(cluster, step, listen, cancel)
         case Load() | LoadJob():
             return _bring(cluster, step, listing, listen, cancel)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 
-from pvserve.apply.clone import wait_cloned
+from pvserve.apply.clone import wait_cloned, wait_snapshot
 from pvserve.apply.until import events_on, until
 from pvserve.cluster import Cluster
 from pvserve.errors import PvserveError, Refused, StalePlan, TimedOut
@@ -16,7 +16,14 @@ from pvserve.facts import Object, Unknown
 from pvserve.plan.claim import RETAIN
 from pvserve.plan.lifecycle.checks import POLICY, capacity
 from pvserve.plan.lifecycle.resize import resizing
-from pvserve.plan.volume_steps import DeleteObject, ReleaseClaim, WaitBound, WaitCloned, WaitResized
+from pvserve.plan.volume_steps import (
+    DeleteObject,
+    ReleaseClaim,
+    WaitBound,
+    WaitCloned,
+    WaitResized,
+    WaitSnapshot,
+)
 from pvserve.spec.quantity import format_quantity
 
 CLAIM = ("v1", "PersistentVolumeClaim")
@@ -25,7 +32,7 @@ VOLUME = ("v1", "PersistentVolume")
 
 def run_volume_step(
     cluster: Cluster,
-    step: ReleaseClaim | DeleteObject | WaitBound | WaitCloned | WaitResized,
+    step: ReleaseClaim | DeleteObject | WaitBound | WaitCloned | WaitSnapshot | WaitResized,
     listen: Listener,
     cancel: threading.Event,
 ) -> None:
@@ -39,6 +46,8 @@ def run_volume_step(
             _wait_bound(cluster, step, cancel)
         case WaitCloned():
             wait_cloned(cluster, step, listen, cancel)
+        case WaitSnapshot():
+            wait_snapshot(cluster, step, cancel)
         case WaitResized():
             _wait_resized(cluster, step, listen, cancel)
 

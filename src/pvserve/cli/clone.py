@@ -22,19 +22,30 @@ MODES = {
     type=click.Choice([*MODES, *MODES.values()]),
     help="Access mode of the clone, as ROX for many nodes; default: that of CLAIM.",
 )
+@click.option("--storage-class", help="Another class of the same driver, through a snapshot; default: that of CLAIM.")
+@click.option("--snapshot", is_flag=True, help="Through a VolumeSnapshot, also where the driver clones.")
 @click.option("--try", "attempt", is_flag=True, help="Also with a driver of which nobody knows whether it clones.")
 @change_options
 @cluster_options
 def command(
-    shared: Shared, claim: str, new: str, access_mode: str | None, attempt: bool, dry_run: bool, yes: bool
+    shared: Shared,
+    claim: str,
+    new: str,
+    access_mode: str | None,
+    storage_class: str | None,
+    snapshot: bool,
+    attempt: bool,
+    **change: bool,
 ) -> int:
-    """Make claim NEW of the same class with what CLAIM holds now: the storage system does it, no byte passes here."""
+    """Make claim NEW with what CLAIM holds now: the storage system does it, no byte passes here."""
     checked_name(claim, "CLAIM")
     checked_name(new, "NEW")
     from pvserve.api import volumes
     from pvserve.cli.carry import carry_out
+    from pvserve.plan.lifecycle.cloning import Asked
 
     cluster = shared.connect()
     mode = MODES.get(access_mode or "", access_mode or "")
-    planned = volumes.clone(claim, new, cluster, mode=mode, attempt=attempt)
-    return carry_out(shared, cluster, planned, dry_run=dry_run, yes=yes)
+    asked = Asked(mode, storage_class or "", snapshot, attempt)
+    planned = volumes.clone(claim, new, cluster, asked)
+    return carry_out(shared, cluster, planned, dry_run=change["dry_run"], yes=change["yes"])

@@ -31,6 +31,7 @@ Use = Literal[
     "unshare",
     "gc",
     "clone",
+    "snapshot",
 ]
 
 
@@ -184,6 +185,11 @@ NEEDS: tuple[Need, ...] = (
     Need("clone", "", "persistentvolumeclaims", ("get", "create", "patch", "delete"), "the claim, and the clone"),
     Need("clone", "", "events", ("list",), "what the driver says of the clone"),
     Need("clone", "storage.k8s.io", "storageclasses", ("get",), "which driver it is", "add `--try`", True),
+    Need("snapshot", "snapshot.storage.k8s.io", "volumesnapshots", ("get", "create", "patch"), "the snapshot"),
+    Need("snapshot", "snapshot.storage.k8s.io", "volumesnapshotclasses", ("list",), "whether the driver takes any",
+         "no snapshot is used", True),
+    Need("snapshot", "storage.k8s.io", "storageclasses", ("get",), "whose volumes it can become", "no snapshot is used",
+         True),
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from pvserve.plan.volume_steps import (
     WaitBound,
     WaitCloned,
     WaitResized,
+    WaitSnapshot,
 )
 
 Op = Literal["add", "remove", "change"]
@@ -192,6 +193,7 @@ Step = (
     | DeleteObject
     | WaitBound
     | WaitCloned
+    | WaitSnapshot
     | WaitResized
 )
 
@@ -235,7 +237,5 @@ class Plan:
     @property
     def changes_pending(self) -> bool:
         """Whether applying it would change the cluster or the volume."""
-        return any(
-            not isinstance(step, CheckPath | WaitReady | WaitBound | WaitCloned | WaitResized | Prove)
-            for step in self.steps
-        )
+        waits = CheckPath | WaitReady | WaitBound | WaitCloned | WaitSnapshot | WaitResized | Prove
+        return any(not isinstance(step, waits) for step in self.steps)

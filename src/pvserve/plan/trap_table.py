@@ -122,7 +122,10 @@ TRAPS: tuple[Trap, ...] = (
         "several replicas on a claim of one node",
         "up to {most} replicas share claim {claim}, which one node at a time can mount, so that replicas on other "
         "nodes stay Pending",
-        ("use a ReadWriteMany class, or set {field}: 1",),
+        (
+            "use a ReadWriteMany class, or set {field}: 1, or serve from a copy that many nodes read: "
+            "pvserve clone {claim} NEW --access-mode ROX",
+        ),
         "recording pvc-two-replicas",
     ),
     Trap(

@@ -111,6 +111,17 @@ class WaitCloned:
 
 
 @dataclass(frozen=True)
+class WaitSnapshot:
+    """Wait until the snapshot of claim `source` is taken and can be used."""
+
+    id: str
+    title: str
+    snapshot: str
+    source: str
+    timeout_seconds: int = 600
+
+
+@dataclass(frozen=True)
 class WaitResized:
     """Wait until the claim and its file system have `bytes`."""
 

@@ -49,16 +49,16 @@ def test_a_disk_too_small_is_named_with_what_is_needed(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_a_port_in_use_is_named_with_who_holds_it(monkeypatch: pytest.MonkeyPatch, kind: socket.SocketKind) -> None:
+def test_a_port_in_use_is_named_with_who_holds_it(kind: socket.SocketKind) -> None:
     with socket.socket(type=kind) as holder:
         holder.bind(("127.0.0.1", 0))
         if kind == socket.SOCK_STREAM:
             holder.listen()
         port = holder.getsockname()[1]
-        monkeypatch.setattr(preflight, "PORTS", {"coredns": ("127.0.0.1", port)})
+        ports = {"coredns": ("127.0.0.1", port)}
         with pytest.raises(BedError, match=f"port {port} on 127.0.0.1, which coredns needs, .*pid="):
-            preflight.check_ports()
-    preflight.check_ports()
+            preflight.check_ports(ports)
+    preflight.check_ports(ports)
 
 
 def test_a_listener_on_all_addresses_is_in_the_way_of_one() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from bed.errors import BedError
 from bed.provisioner import clone_source, to_delete, unsupported, volume_for
-from bed.services import BLOCK, SHARED
+from bed.reaching import SELECTED_NODE, terms_for
+from bed.services import BLOCK, READERS, SHARED
 from bed.volumes import mkfs
 
 CLAIM: dict[str, Any] = {
@@ -42,8 +43,8 @@ def test_access_modes_of_the_classes(provisioner: str, modes: list[str], reason:
 
 def test_what_the_bed_cannot_make_is_said() -> None:
     assert unsupported(claim(volumeMode="Block"), storage_class()) == "volume mode Block is not supported"
-    source = {"kind": "VolumeSnapshot", "name": "s"}
-    reason = "data sources of kind VolumeSnapshot are not supported"
+    source = {"kind": "Populator", "name": "s"}
+    reason = "data sources of kind Populator are not supported"
     assert unsupported(claim(dataSource=source), storage_class()) == reason
 
 
@@ -65,6 +66,15 @@ def test_a_claim_is_cloned_within_its_class_and_never_smaller() -> None:
     assert "smaller" in clone_source(small, source, volumes)[1]
 
 
+def test_a_class_of_many_readers_has_only_volumes_that_are_made_of_something_and_read() -> None:
+    rox, source = storage_class(BLOCK, parameters={READERS: "many"}), {"kind": "VolumeSnapshot", "name": "s"}
+    read_only = ["ReadOnlyMany"]
+    assert unsupported(claim(accessModes=read_only, dataSource=source), rox) == ""
+    assert unsupported(claim(accessModes=read_only), rox) == "a volume that is only read must be made of a data source"
+    wrong = claim(accessModes=["ReadWriteOnce"], dataSource=source)
+    assert unsupported(wrong, rox) == "access mode ReadWriteOnce is not supported"
+
+
 def test_only_a_clone_of_a_block_volume_can_be_read_by_many() -> None:
     source = {"kind": "PersistentVolumeClaim", "name": "first"}
     assert unsupported(claim(accessModes=["ReadOnlyMany"], dataSource=source), storage_class()) == ""
@@ -72,11 +82,37 @@ def test_only_a_clone_of_a_block_volume_can_be_read_by_many() -> None:
 
 
 def test_a_volume_is_bound_to_its_claim_and_keeps_the_classs_policy() -> None:
-    spec = volume_for("pvc-u-1", CLAIM, storage_class(reclaimPolicy="Retain"), "/volumes/pvc-u-1")["spec"]
+    spec = volume_for("pvc-u-1", CLAIM, storage_class(reclaimPolicy="Retain"), "/volumes/pvc-u-1", [])["spec"]
     assert spec["claimRef"] | {"uid": "u-1", "name": "model", "namespace": "llm"} == spec["claimRef"]
     assert spec["capacity"] == {"storage": "20Gi"}
     assert spec["persistentVolumeReclaimPolicy"] == "Retain"
-    assert volume_for("pvc-u-1", CLAIM, storage_class(), "/v")["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+    assert volume_for("pvc-u-1", CLAIM, storage_class(), "/v", [])["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+
+
+def where(term: dict[str, Any]) -> tuple[str, list[str]]:
+    [expression] = term["matchExpressions"]
+    return expression["key"], expression["values"]
+
+
+def test_a_block_volume_is_of_the_selected_node_and_a_shared_one_of_all() -> None:
+    nodes = [
+        {"metadata": {"name": f"node{number}", "labels": {"topology.kubernetes.io/zone": f"zone-{number}"}}}
+        for number in (2, 1)
+    ]
+    selected = {**CLAIM, "metadata": CLAIM["metadata"] | {"annotations": {SELECTED_NODE: "node2"}}}
+    [term] = terms_for(selected, storage_class(), nodes)
+    assert where(term) == ("kubernetes.io/hostname", ["node2"])
+    [term] = terms_for(CLAIM, storage_class(), nodes)
+    assert where(term)[1] == ["node1"]
+    zone = {"key": "topology.kubernetes.io/zone", "values": ["zone-2"]}
+    allowed = [{"matchLabelExpressions": [zone]}]
+    [term] = terms_for(CLAIM, storage_class(allowedTopologies=allowed), nodes)
+    assert where(term)[1] == ["node2"]
+    [term] = terms_for(selected, storage_class(SHARED), nodes)
+    assert where(term) == ("kubernetes.io/os", ["linux"])
+    for of_many in (storage_class(SHARED), storage_class(BLOCK, parameters={READERS: "many"})):
+        [term] = terms_for(selected, {**of_many, "allowedTopologies": allowed}, nodes)
+        assert where(term) == (zone["key"], zone["values"])
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ USES = {
     "share-to": "Share a claim's data with another namespace (`share`): in the other namespace",
     "unshare": "Give a share up (`unshare`)",
     "clone": "Clone a claim (`clone`)",
+    "snapshot": "Clone a claim through a snapshot (`clone --snapshot`, or where the driver is not known to clone)",
     "gc": "Find and remove leftovers (`gc`)",
 }
 HEAD = """\
