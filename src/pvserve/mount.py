@@ -7,19 +7,25 @@ Owns the life of loader and reader pods. Must not know what is done through them
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from pvserve.cluster import Cluster
 from pvserve.cluster.evidence import read_pod_evidence
+from pvserve.cluster.upgrade import load_websockets
 from pvserve.diagnose import judge_pod
 from pvserve.errors import PvserveError, Refused, Temporary, TimedOut
 from pvserve.facts import Object, labels, name, namespace
+from pvserve.transfer.channels import load_channels
 
 START_SECONDS = 300.0  # a pod that also waits for a volume to be made and attached
-POLL_SECONDS = 0.5
 REMOVE_SECONDS = 60.0
+# A pod mostly runs a second after it was made, and is gone half a second after it was deleted: half a second between
+# two looks would be waited for in vain. Where it takes longer, as for an image, looks are further apart.
+QUICK_SECONDS, QUICK_FOR_SECONDS, POLL_SECONDS = 0.1, 10.0, 0.5
+EXPLAIN_SECONDS = 1.5  # between two times that it is asked why a pod does not run yet: several requests each
 Say = Callable[[str], None]
 
 
@@ -37,15 +43,26 @@ def mounted(
     one that ended is removed first. `meanwhile` gets the pod before it runs: what must be there by then, it makes.
     Raises Refused with the finding when it cannot start, TimedOut after START_SECONDS.
     """
+    readying = threading.Thread(target=_ready_to_talk, daemon=True)
+    readying.start()
     live = _found_again(cluster, pod) or cluster.create(pod)
     try:
         meanwhile(live)
-        yield _running(cluster, live, say)
+        running = _running(cluster, live, say)
+        readying.join()
+        yield running
     except BaseException:
         with contextlib.suppress(Temporary):  # why the work failed says more; unheard, the pod ends by itself
             _remove(cluster, live)
         raise
     _remove(cluster, live)
+
+
+def _ready_to_talk() -> None:
+    """What every talk with a pod begins with, a tenth of a second of importing and compiling, while the pod starts."""
+    with contextlib.suppress(Exception):  # it fails again where it is needed, and is told there
+        load_websockets()
+        load_channels()
 
 
 def _found_again(cluster: Cluster, pod: Object) -> Object | None:
@@ -59,26 +76,40 @@ def _found_again(cluster: Cluster, pod: Object) -> Object | None:
 
 
 def _running(cluster: Cluster, pod: Object, say: Say) -> Object:
-    deadline = time.monotonic() + START_SECONDS
+    begun = time.monotonic()
+    asked, waiting = begun, ""
+    say(f"pod {name(pod)} is starting")
     while True:
         now = cluster.get("v1", "Pod", name(pod), namespace(pod))
         if _ready(now):
             return now
-        verdict = judge_pod(read_pod_evidence(cluster, now))
-        if verdict.hopeless is not None:
-            finding = verdict.hopeless
-            seen = "; ".join(f"{item.object}: {item.observed}" for item in finding.evidence)
-            raise Refused(finding.code, finding.title, subject=f"Pod {name(now)}", remedy=finding.remedy, detail=seen)
-        waiting = "; ".join(f"{line.object}: {line.reason}" for line in verdict.lines if line.reason)
-        say(waiting or f"pod {name(pod)} is starting")
-        if time.monotonic() > deadline:
+        if time.monotonic() - asked > EXPLAIN_SECONDS:
+            waiting = _why_waiting(cluster, now)
+            say(waiting or f"pod {name(pod)} is starting")
+            asked = time.monotonic()
+        if time.monotonic() - begun > START_SECONDS:
             raise TimedOut(
                 "PodNotStarted",
                 f"pod {name(pod)} did not start within {START_SECONDS:.0f} s: {waiting or 'no reason was given'}",
                 subject=f"Pod {namespace(pod)}/{name(pod)}",
                 remedy=(f"kubectl -n {namespace(pod)} describe pod {name(pod)}",),
             )
-        time.sleep(POLL_SECONDS)
+        _pause(begun)
+
+
+def _why_waiting(cluster: Cluster, pod: Object) -> str:
+    """What the pod waits for, "" where nothing says so. Raises Refused with the finding where it waits in vain."""
+    verdict = judge_pod(read_pod_evidence(cluster, pod))
+    if verdict.hopeless is not None:
+        finding = verdict.hopeless
+        seen = "; ".join(f"{item.object}: {item.observed}" for item in finding.evidence)
+        raise Refused(finding.code, finding.title, subject=f"Pod {name(pod)}", remedy=finding.remedy, detail=seen)
+    return "; ".join(f"{line.object}: {line.reason}" for line in verdict.lines if line.reason)
+
+
+def _pause(begun: float) -> None:
+    """Before the next look at what is waited for since then."""
+    time.sleep(QUICK_SECONDS if time.monotonic() - begun < QUICK_FOR_SECONDS else POLL_SECONDS)
 
 
 def _ready(pod: Object) -> bool:
@@ -116,13 +147,13 @@ def _remove(cluster: Cluster, pod: Object) -> None:
     key = ("v1", "Pod", name(pod), namespace(pod))
     uid = str(pod["metadata"]["uid"])
     cluster.delete(*key, uid=uid, grace_seconds=1)
-    deadline = time.monotonic() + REMOVE_SECONDS
-    while time.monotonic() < deadline:
+    begun = time.monotonic()
+    while time.monotonic() - begun < REMOVE_SECONDS:
         with contextlib.suppress(Temporary):
             left = cluster.find(*key)
             if not isinstance(left, dict) or left["metadata"]["uid"] != uid:
                 return
-        time.sleep(POLL_SECONDS)
+        _pause(begun)
     raise PvserveError(
         "PodNotRemoved",
         f"pod {name(pod)} was deleted but is still there after {REMOVE_SECONDS:.0f} s",

@@ -47,6 +47,13 @@ def upgrade(transport: Transport, request: Request, subprotocols: Sequence[str],
     return duplex
 
 
+def load_websockets() -> None:
+    """Import what the first connection would else wait for: other commands never need it."""
+    import websockets.client
+    import websockets.frames
+    import websockets.uri  # noqa: F401
+
+
 def _try(login: Login, request: Request, subprotocols: Sequence[str], timeout: float) -> tuple[Duplex, Response]:
     """One attempt; closed already where it was refused."""
     from websockets.client import ClientProtocol

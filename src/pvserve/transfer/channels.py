@@ -38,6 +38,12 @@ class NoAgent(Exception):
     """The pod cannot run the agent; `why` in its own words."""
 
 
+def load_channels() -> None:
+    """Import and compile what the first channel would else wait for."""
+    new_secret()
+    agent_input()
+
+
 def open_channel(reach: Reach, via: Via, place: str) -> Channel:
     """Start the agent for `place` and connect to it.
 
