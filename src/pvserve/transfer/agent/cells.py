@@ -82,7 +82,7 @@ class Cells:
                 write(file.target)
                 file.pending.extend(range(first, end))
                 file.pending_bytes += size
-                ready = file.pending_bytes >= FLUSH or file.whole()
+                ready = _is_due(file)
         except NotInKernel:
             self._room.release(file.number, size)
             raise
@@ -159,10 +159,14 @@ class Cells:
                 failed = error
             finally:
                 self._room.release(file.number, count)
+            with file.lock:
+                due = _is_due(file)  # the last cells of a file may have come meanwhile: nothing comes after them
         if failed is not None:
             self._ledger.trouble(file, failed)
-        else:
-            self._read_later(file)
+            return
+        if due:
+            self._queue(file)
+        self._read_later(file)
 
     def _make_durable(self, file: Large, handle: int, cells: list[int]) -> None:
         os.fsync(handle)
@@ -234,6 +238,11 @@ class Cells:
             self._ledger.trouble(file, OSError(errno.EIO, "has another size than what was written"))
         else:
             self._ledger.verified([(file, back.hash.digest())])
+
+
+def _is_due(file: Large) -> bool:
+    """Whether what came and is not durable is to be fsynced now. With file.lock held."""
+    return bool(file.pending) and (file.pending_bytes >= FLUSH or file.whole())
 
 
 def _durable_end(file: Large) -> int:
