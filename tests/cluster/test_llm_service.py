@@ -71,7 +71,7 @@ def test_llm_service_beside_another_is_served_from_a_claim_and_proven(cluster: C
     assert again.code == 0, again.explained()
     assert cluster.get(*LLM, "llama-pvc")["metadata"]["generation"] == made["metadata"]["generation"]
     _check_in_use(cluster, where)
-    _check_looked_at(cluster, where)
+    _check_looked_at(cluster, where, tmp_path)
 
 
 def _check_in_use(cluster: Cluster, where: list[str]) -> None:
@@ -83,7 +83,7 @@ def _check_in_use(cluster: Cluster, where: list[str]) -> None:
     assert f"LLMInferenceService {cluster.namespace}/llama-pvc" in removed.error["message"]
 
 
-def _check_looked_at(cluster: Cluster, where: list[str]) -> None:
+def _check_looked_at(cluster: Cluster, where: list[str], directory: Path) -> None:
     state = pvserve("status", "llama-pvc", *where)
     assert (state.code, state.lines[-1]["uri"]) == (0, PLACE), state.explained()
     healthy = pvserve("doctor", "llama-pvc", *where)
@@ -92,6 +92,11 @@ def _check_looked_at(cluster: Cluster, where: list[str]) -> None:
     broken = pvserve("doctor", "llama", *where)
     assert broken.code == 1, broken.explained()
     assert "PresetsCombined is False" in broken.out
+    written = directory / "init.yaml"
+    written.write_text(pvserve("init", "llama-pvc", *where).lines[-1]["modelFile"])
+    assert "LLMInferenceService" in written.read_text()
+    planned = pvserve("plan", "-f", written, "--detailed-exitcode")
+    assert planned.code == 0, planned.explained()
     assert {item["service"] for item in pvserve("doctor", *where).lines[-1]["services"]} == {"llama", "llama-pvc"}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pvserve.cluster import Cluster
-from pvserve.facts import name
+from pvserve.facts import labels, name
 
 from .offers import class_by_mode, image, make_namespace, until
 from .ui_service import Ran, make, pvserve, runtime, service
@@ -33,14 +33,31 @@ def place(module_cluster: Cluster) -> Cluster:
     stopped = {"serving.kserve.io/stop": "true"}
     gone = service({"storage": {"key": "x", "path": "x"}}, "runtime-gone", **stopped)
     gone["spec"]["predictor"]["model"]["runtime"] = "gone"
+    alone = {**stopped, "serving.kserve.io/autoscalerClass": "none"}
+    many = service({"storageUri": "pvc://elsewhere/x"}, "many-nodes", **alone)
+    many["spec"]["predictor"]["workerSpec"] = {}
+    many["spec"]["predictor"]["model"]["runtime"] = "many-nodes"
+    knative = service({"storage": {"key": "x", "path": "x"}}, "knative", **stopped)
+    knative["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] = "Serverless"
     make(
         module_cluster,
+        knative,
         runtime(),
+        _on_two_nodes(runtime()),
+        many,
         service({"storage": {"key": "x", "path": "x"}}, **stopped),
         gone,
         _claim("small", "1Gi"),
     )
     return module_cluster
+
+
+def _on_two_nodes(made: dict[str, Any]) -> dict[str, Any]:
+    """The runtime with a head and a worker, as in recording worker-multinode."""
+    made["metadata"]["name"] = "many-nodes"
+    worker = {"name": "worker-container", "image": image("busybox"), "command": ["/bin/sleep", "600"]}
+    made["spec"]["workerSpec"] = {"pipelineParallelSize": 2, "tensorParallelSize": 1, "containers": [worker]}
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +135,37 @@ def test_no_such_service(place: Cluster, model: Path) -> None:
 
 def test_no_such_runtime(place: Cluster, model: Path) -> None:
     refused(deploy(place, model, **{"from": "runtime-gone"}), 3, "NoSuchRuntime", "gone")
+
+
+def test_workers_on_several_nodes_of_a_claim_of_one_node(place: Cluster, model: Path) -> None:
+    ran = deploy(place, model, **{"from": "many-nodes", "access-mode": "ReadWriteOnce"})
+    refused(ran, 3, "WorkersOnOneNode", "pipelineParallelSize 2", "claim models")
+    assert any("pvserve clone models" in line for line in ran.error["remedy"])
+
+
+@pytest.fixture
+def knative_flag_is_off(place: Cluster) -> Iterator[None]:
+    """As Knative ships its flags; only where the cluster has no Knative of its own."""
+    wanted, mine = ("v1", "Namespace", "knative-serving"), {"pvserve-test": "knative"}
+    there = place.find(*wanted)
+    if isinstance(there, dict) and not mine.items() <= labels(there).items():
+        pytest.skip("the cluster has Knative, whose flags are not a test's")
+    until("that of an earlier run is gone", lambda: place.find(*wanted) is None)
+    place.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "knative-serving", "labels": mine}})
+    try:
+        flags = {"kubernetes.podspec-persistent-volume-claim": "disabled"}
+        metadata = {"name": "config-features", "namespace": "knative-serving"}
+        place.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": flags})
+        yield
+    finally:
+        place.delete(*wanted)
+
+
+@pytest.mark.usefixtures("knative_flag_is_off")
+def test_knative_mode_without_its_flag_for_claims(place: Cluster, model: Path) -> None:
+    ran = deploy(place, model, **{"from": "knative"})
+    refused(ran, 3, "KnativeWithoutClaims", "kubernetes.podspec-persistent-volume-claim")
+    assert any("config-features" in line for line in ran.error["remedy"])
 
 
 def test_no_such_namespace(place: Cluster, model: Path) -> None:

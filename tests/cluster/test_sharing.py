@@ -143,3 +143,44 @@ def test_no_other_claim_wins_a_share_and_without_rights_the_manifest_does_it(
         assert lost["status"]["phase"] != "Bound"
         assert run(elsewhere, "verify", "pvc://a/granite").code == 0
         assert pvserve("unshare", f"{elsewhere.namespace}/a", "-y").code == 0
+
+
+def test_a_share_of_a_csi_volume_has_its_handle_and_binds(cluster: Cluster, elsewhere: Cluster, run_id: str) -> None:
+    """With a volume made by hand: the objects are real, but no driver is there, so that nobody mounts it."""
+    first = f"pvst-csi-{run_id}"
+    source = {"driver": "nobody.csi.example", "volumeHandle": f"nfs#{run_id}", "volumeAttributes": {"share": "/models"}}
+    size = {"storage": "1Gi"}
+    volume = {
+        "capacity": size,
+        "accessModes": ["ReadWriteMany"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "storageClassName": "",
+        "claimRef": {"namespace": cluster.namespace, "name": "a"},
+        "csi": source,
+    }
+    claim = {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": "",
+        "volumeName": first,
+        "resources": {"requests": size},
+    }
+    cluster.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": first}, "spec": volume})
+    try:
+        make(cluster, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a"}, "spec": claim})
+        until("the claim is bound", lambda: _phase(cluster, "a") == "Bound")
+        run(cluster, "share", "a", "--to", elsewhere.namespace)
+        [derived] = volumes_of(elsewhere)
+        made = derived["spec"]
+        assert made["csi"] == {**source, "readOnly": True}
+        assert (made["accessModes"], made["persistentVolumeReclaimPolicy"]) == (["ReadOnlyMany"], "Retain")
+        assert _phase(elsewhere, "a") == "Bound"
+        assert run(cluster, "release", "a", code=3).error["reason"] == "ClaimShared"
+        assert pvserve("unshare", f"{elsewhere.namespace}/a", "-y").code == 0
+        assert volumes_of(elsewhere) == []
+    finally:
+        cluster.delete("v1", "PersistentVolumeClaim", "a", cluster.namespace)
+        cluster.delete(*VOLUME, first)
+
+
+def _phase(where: Cluster, claim: str) -> str:
+    return str(where.get("v1", "PersistentVolumeClaim", claim, where.namespace)["status"].get("phase"))

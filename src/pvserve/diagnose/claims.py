@@ -22,6 +22,7 @@ SILENT_SECONDS = 60.0
 _FULL = re.compile(
     r"ResourceExhausted|OutOfRange|exceed\w* (the )?quota|quota exceeded|insufficient (free )?(space|capacity)", re.I
 )
+_CLASS_GONE = re.compile(r'storageclass\S* "[^"]*" not found')
 _TERMINAL = re.compile(
     r"code = (InvalidArgument|PermissionDenied|Unauthenticated|Unimplemented|AlreadyExists|NotFound|FailedPrecondition)"
 )
@@ -65,7 +66,9 @@ def _of_claim(evidence: PodEvidence, claim: Object, words: Words) -> Iterator[Ca
 def _pending(evidence: PodEvidence, claim: Object, words: Words) -> Cause:
     """By what is there first, then by the claim's last event: events are gone after an hour."""
     wanted = claim["spec"].get("storageClassName")
-    events = events_of(evidence, "PersistentVolumeClaim", claim)
+    there = wanted in {name(item) for item in known(evidence.classes, ())}
+    told_of = events_of(evidence, "PersistentVolumeClaim", claim)
+    events = tuple(event for event in told_of if not (there and _CLASS_GONE.search(text(event))))  # it has come since
     told = tuple(seen(event) for event in events[-1:])
     state = Seen(f"PersistentVolumeClaim {name(claim)}", "phase Pending", _created(claim))
     words = {"storage_class": str(wanted or "(none)"), **words}
@@ -86,7 +89,7 @@ def _pending(evidence: PodEvidence, claim: Object, words: Words) -> Cause:
 
 def _failed(event: Object, words: Words) -> Cause:
     said = text(event)
-    if re.search(r'storageclass\S* "[^"]*" not found', said):
+    if _CLASS_GONE.search(said):
         return cause("ClaimClassUnknown", seen(event), hopeless=True, **words)
     if _FULL.search(said):
         return cause("ClaimNoSpace", seen(event), hopeless=True, **words)

@@ -2,7 +2,9 @@
 
 Owns how the list is read, and the edit. Pure. KServe mounts the root of a claim that is listed, so that its path is
 lost (recording storage-uris-pvc), and its webhook refuses storageUri beside storageUris. So the first entry becomes a
-mount of the predictor's own: the same place in the pod, the path on the claim as subPath. The others stay listed.
+mount of the predictor's own: the same place in the pod, the path on the claim as subPath. So do others on that claim:
+a pod with two volumes of one claim never starts (kubernetes#51853; seen on a kubelet v1.34). All other entries
+stay listed.
 """
 
 from __future__ import annotations
@@ -39,25 +41,38 @@ def listed(predictor: Object, path: tuple[str, ...]) -> Listed | None:
     """
     entries = list(predictor.get("storageUris") or ())
     if mounted := _mounted(predictor, path):
-        return Listed(*mounted, tuple(entries), moved=True)
+        first, *others = mounted
+        return Listed(first["uri"], first["mountPath"], (*entries, *others), moved=True)
     if not entries or (len(entries) == 1 and path and _directory(entries[0]) == MODEL_DIRECTORY):
         return None
     return Listed(str(entries[0].get("uri") or ""), _directory(entries[0]), tuple(entries[1:]))
 
 
 def mount_instead(predictor: dict[str, Any], path: tuple[str, ...], uri: str, *, writable: bool) -> None:
-    """Has the predictor mount `uri` where the model is now."""
-    found, place = listed(predictor, path), parse_place(uri)
+    """Has the predictor mount `uri` where the model is now, and the others on the same claim where they are."""
+    found, claim = listed(predictor, path), parse_place(uri).claim
     assert found is not None
-    if found.others:
-        predictor["storageUris"] = [dict(item) for item in found.others]
+    beside = beside_it(found.others, claim)
+    if kept := [dict(item) for item in found.others if item not in beside]:
+        predictor["storageUris"] = kept
     else:
         predictor.pop("storageUris", None)
-    _put(predictor, "volumes", {"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": place.claim}})
-    sub_path = {"subPath": place.path} if place.path else {}
+    _put(predictor, "volumes", [{"name": MODEL_VOLUME, "persistentVolumeClaim": {"claimName": claim}}])
+    mounts = [(parse_place(uri), found.directory), *((_place(item), _directory(item)) for item in beside)]
     read_only = {} if writable else {"readOnly": True}
-    mount = {"name": MODEL_VOLUME, "mountPath": found.directory, **sub_path, **read_only}
-    _put(_reader(predictor, path), "volumeMounts", mount)
+    _put(
+        _reader(predictor, path),
+        "volumeMounts",
+        [
+            {"name": MODEL_VOLUME, "mountPath": at, **({"subPath": place.path} if place.path else {}), **read_only}
+            for place, at in mounts
+        ],
+    )
+
+
+def beside_it(others: Sequence[Object], claim: str) -> tuple[Object, ...]:
+    """The entries on the claim of the model, which are mounted with it."""
+    return tuple(item for item in others if _is(item, SCHEME) and _place(item).claim == claim)
 
 
 def mount_patch(predictor: Object, path: tuple[str, ...], uri: str, *, writable: bool) -> dict[str, Any]:
@@ -95,20 +110,22 @@ def copied(others: Sequence[Object]) -> tuple[str, ...]:
     return tuple(_directory(item) for item in others if not _is(item, SCHEME) and not _is(item, "oci://"))
 
 
-def losing_path(others: Sequence[Object]) -> tuple[tuple[str, str], ...]:
-    """The entries that name a path on a claim, which KServe loses, and where pods have them."""
-    found = [(str(item["uri"]).rstrip("/"), _directory(item)) for item in others if _is(item, SCHEME)]
-    return tuple((uri, directory) for uri, directory in found if "/" in uri.removeprefix(SCHEME))
+def losing_path(others: Sequence[Object], claim: str) -> tuple[tuple[Place, str], ...]:
+    """The entries that name a path on another claim than the model's, and where pods have the root of it."""
+    found = [(_place(item), _directory(item)) for item in others if _is(item, SCHEME)]
+    return tuple((place, directory) for place, directory in found if place.path and place.claim != claim)
 
 
-def _mounted(predictor: Object, path: tuple[str, ...]) -> tuple[str, str] | None:
-    """What an earlier edit mounts, and where."""
+def _mounted(predictor: Object, path: tuple[str, ...]) -> list[dict[str, str]]:
+    """What an earlier edit mounts, as entries of the list; the model first."""
     volumes = {str(item.get("name")): item for item in predictor.get("volumes") or ()}
     claim = (volumes.get(MODEL_VOLUME, {}).get("persistentVolumeClaim") or {}).get("claimName")
-    for mount in _reader(predictor, path).get("volumeMounts") or ():
-        if claim and mount.get("name") == MODEL_VOLUME:
-            return str(Place(str(claim), str(mount.get("subPath") or ""))), str(mount["mountPath"])
-    return None
+    mounts = _reader(predictor, path).get("volumeMounts") or () if claim else ()
+    return [
+        {"uri": str(Place(str(claim), str(mount.get("subPath") or ""))), "mountPath": str(mount["mountPath"])}
+        for mount in mounts
+        if mount.get("name") == MODEL_VOLUME
+    ]
 
 
 def _reader(predictor: Any, path: tuple[str, ...]) -> Any:
@@ -119,8 +136,9 @@ def _reader(predictor: Any, path: tuple[str, ...]) -> Any:
     return next((item for item in containers if item.get("name") == SERVING), containers[0])
 
 
-def _put(holder: dict[str, Any], field: str, item: Mapping[str, Any]) -> None:
-    holder[field] = [*(other for other in holder.get(field) or () if other.get("name") != item["name"]), dict(item)]
+def _put(holder: dict[str, Any], field: str, items: Sequence[Mapping[str, Any]]) -> None:
+    others = [other for other in holder.get(field) or () if other.get("name") != MODEL_VOLUME]
+    holder[field] = [*others, *(dict(item) for item in items)]
 
 
 def _places(others: Sequence[Object]) -> Iterator[str]:
@@ -138,6 +156,10 @@ def _within(one: str, other: str) -> bool:
 
 def _directory(entry: Object) -> str:
     return str(entry.get("mountPath") or MODEL_DIRECTORY).rstrip("/") or "/"
+
+
+def _place(entry: Object) -> Place:
+    return parse_place(str(entry["uri"]))
 
 
 def _is(entry: Object, scheme: str) -> bool:

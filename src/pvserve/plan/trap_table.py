@@ -46,9 +46,17 @@ TRAPS: tuple[Trap, ...] = (
     Trap(
         "SubPathStaysLost",
         "another entry of `storageUris` loses its path on a claim",
-        "{uri} stays in storageUris of {service}, and KServe mounts the claim's root at {directory}",
+        "{place} stays in storageUris of {service}, and KServe mounts the claim's root at {directory}",
         ("its files are at {directory}/{path}, so let the server's arguments say so",),
         "recording storage-uris-pvc",
+    ),
+    Trap(
+        "OthersOnTheClaim",
+        "several entries of `storageUris` are on one claim",
+        "{uri} of {service} is mounted at {directory} with its path, as the model is: with a volume for each entry of "
+        "one claim, as KServe makes them, the pod would never start",
+        ("what is not loaded there is an empty directory to the server",),
+        "recording storage-uris-pvc; kubernetes#51853, and seen on a kubelet v1.34",
     ),
     Trap(
         "OthersCopied",

@@ -13,13 +13,12 @@ from pvserve.facts import Facts, Object, annotations_of, name, ref
 from pvserve.facts.objects import DEPLOYMENT_MODE
 from pvserve.plan.edit_runtime import formats_of
 from pvserve.plan.edit_service import READ_ONLY, replicas_of, storage_of
-from pvserve.plan.listed import copied, losing_path
+from pvserve.plan.listed import beside_it, copied, losing_path
 from pvserve.plan.llm_service import is_llm, llm_notes, several_nodes
 from pvserve.plan.part import Part
 from pvserve.plan.trap_table import note, stop
 from pvserve.plan.volume import modes_to_be
 from pvserve.spec.model import ModelSpec
-from pvserve.spec.place import SCHEME
 from pvserve.spec.quantity import round_up
 
 ENABLE_AUTH = "security.opendatahub.io/enable-auth"
@@ -44,7 +43,7 @@ def trap_part(spec: ModelSpec, facts: Facts, service: Object, size: int) -> Part
         return _of_llm(spec, facts, service)
     runtime = facts.origin_runtime if isinstance(facts.origin_runtime, dict) else None
     notes = (
-        *_several_sources(service),
+        *_several_sources(spec, service),
         *_writes(service),
         *(() if spec.in_place else _guarded(spec, service)),
         *(_replicas(spec, service) if _on_one_node(spec, facts) else ()),
@@ -87,7 +86,7 @@ def _knative(facts: Facts, service: Object) -> Part:
     return stop("KnativeWithoutClaims", service=ref(service), flag=flag, mode=DEPLOYMENT_MODE)
 
 
-def _several_sources(service: Object) -> Iterator[str]:
+def _several_sources(spec: ModelSpec, service: Object) -> Iterator[str]:
     """KServe gives such a service an event InternalError and no pod (both-storage-and-uri)."""
     storage = storage_of(service)
     if storage.key and storage.uri:
@@ -98,9 +97,11 @@ def _several_sources(service: Object) -> Iterator[str]:
     if storage.listed is None or not storage.listed.moved:
         yield note("SubPathLost", service=ref(service), directory=storage.directory)
     others = storage.listed.others if storage.listed else ()
-    for uri, directory in losing_path(others):
-        path = uri.removeprefix(SCHEME).partition("/")[2]
-        yield note("SubPathStaysLost", service=ref(service), uri=uri, directory=directory, path=path)
+    for place, directory in losing_path(others, spec.claim.name):
+        words = {"place": place, "directory": directory, "path": place.path}
+        yield note("SubPathStaysLost", service=ref(service), **words)
+    for item in beside_it(others, spec.claim.name):
+        yield note("OthersOnTheClaim", service=ref(service), uri=item["uri"], directory=item.get("mountPath"))
     if places := copied(others):
         yield note("OthersCopied", service=ref(service), places=", ".join(places))
 

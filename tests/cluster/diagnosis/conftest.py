@@ -55,10 +55,13 @@ def stage(any_cluster: Cluster, busybox: str, run_id: str) -> Iterator[Stage]:
             claim("no-class", ""),
             claim("unknown-class", f"nobody-knows-{run_id}"),
             claim("silent", names["silent"]),
+            claim("no-space", names["silent"]),
             claim("far", "", volume=names["far"]),
             claim("topology", names["topology"]),
             claim("shared", None, "ReadWriteMany"),
         )
+        full = found.cluster.get("v1", "PersistentVolumeClaim", "no-space", namespace)
+        found.create(scenes.said_of_claim(full, scenes.NO_SPACE))
         for refused in ("odd", "unanswered"):
             found.until_refused(scenes.marked_pod("probe", busybox, refused))
         found.hold(scenes.pod("holder", busybox, "alone", ENDLESS))
@@ -91,6 +94,7 @@ def _services(tainted: str) -> list[scenes.Object]:
         service("no-class", "pvc://no-class/good"),
         service("unknown-class", "pvc://unknown-class/good"),
         service("silent", "pvc://silent/good"),
+        service("no-space", "pvc://no-space/good"),
         service("far", "pvc://far/good"),
         service("topology", "pvc://topology/good"),
         service("shared", "pvc://shared/good"),
@@ -111,6 +115,7 @@ def _services(tainted: str) -> list[scenes.Object]:
             model={"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]},
             predictor=scratch,
         ),
+        service("gpu-memory", script=f"echo '{scenes.GPU_MEMORY}' >&2; exit 1"),
         service("crash", script="echo 'boom: unknown flag --foo' >&2; exit 3"),
         service("writes", "pvc://models/good", script="touch /mnt/models/cache && exec sleep 1000"),
         service("root", model={"securityContext": {"runAsNonRoot": True}}),

@@ -5,11 +5,18 @@ Busybox stands for a server where only its container's fate matters; a real one 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 Object = dict[str, Any]
 API, V1 = "serving.kserve.io/v1beta1", "serving.kserve.io/v1alpha1"
 SERVES = "mkdir -p /tmp/www && exec httpd -f -p 8080 -h /tmp/www"
+# Words of a driver and of a server: no accelerator and no driver with a pool of its own is asked for.
+NO_SPACE = (
+    'failed to provision volume with StorageClass "fast": rpc error: code = ResourceExhausted desc = '
+    "volume group has insufficient free space (512 extents): 16384 required"
+)
+GPU_MEMORY = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 9.00 GiB. GPU 0 has a total of 8.00 GiB"
 SMALL = {"requests": {"cpu": "5m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}}
 
 
@@ -102,6 +109,26 @@ def silent_class(name: str) -> Object:
         "metadata": {"name": name},
         "provisioner": "silent.example/nobody",
         "volumeBindingMode": "Immediate",
+    }
+
+
+def said_of_claim(claim: Object, message: str) -> Object:
+    """What a driver says of a claim that it cannot make a volume for, in the words of its provisioner."""
+    subject = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "uid": claim["metadata"]["uid"]}
+    names = {"namespace": claim["metadata"]["namespace"], "name": claim["metadata"]["name"]}
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{names['name']}.told", "namespace": names["namespace"]},
+        "involvedObject": subject | names,
+        "type": "Warning",
+        "reason": "ProvisioningFailed",
+        "message": message,
+        "source": {"component": "silent.example/nobody"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
     }
 
 

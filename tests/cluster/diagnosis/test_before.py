@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ def origins(stage: Stage) -> Stage:
             predictor={"minReplicas": 2, "maxReplicas": 2},
             annotations=stop,
         ),
+        service("canary", "s3://models/good", predictor={"canaryTrafficPercent": 20}, annotations=stop),
+        service("hub", "s3://models/good", model={"image": "vllm/vllm-openai:none"}, annotations=stop),
         service("writable", "s3://models/good", annotations={**stop, "storage.kserve.io/readonly": "false"}),
     )
     return stage
@@ -58,6 +61,25 @@ def test_both_sources_and_replicas_on_a_claim_of_one_node(origins: Stage) -> Non
     assert "names both storage and storageUri, which KServe does not serve" in notes
     assert "up to 2 replicas share claim models" in notes
     assert "choose deploymentStrategy.type: Recreate" in notes
+
+
+def test_canary_on_a_claim_of_one_node(origins: Stage) -> None:
+    error = refused(origins, "--from", "canary", "--claim", "models", "--path", "good")
+    assert error["reason"] == "CanaryOnOneNode"
+    assert "remove spec.predictor.canaryTrafficPercent" in error["remedy"][0]
+
+
+def test_deadline_shorter_than_the_load_and_a_server_that_asks_the_hub(origins: Stage, tmp_path: Path) -> None:
+    """Of a model of 200 GiB, which takes no room here."""
+    (tmp_path / "config.json").write_text("{}")
+    with (tmp_path / "weights.dat").open("wb") as file:
+        file.truncate(200 << 30)
+    words = ("--from", "hub", "--name", "trapped", "--claim", "large", "--retain", "no", "-n", origins.namespace)
+    ran = pvserve("plan", tmp_path, *words)
+    assert ran.code == 0, ran.explained()
+    notes = " ".join(ran.lines[-1]["plan"]["notes"])
+    assert "after 600 s without progress the Deployment is called failed" in notes
+    assert "does not set HF_HUB_OFFLINE=1" in notes
 
 
 def test_runtime_that_must_write(origins: Stage) -> None:

@@ -114,6 +114,12 @@ def test_claim_pending_because_no_node_can_have_its_volume(stage: Stage) -> None
     assert "didn't find available persistent volumes to bind" in seen.text
 
 
+def test_claim_pending_because_the_storage_is_full(stage: Stage) -> None:
+    """In a driver's words, which the test says for one that is not there."""
+    seen = stage.wait("no-space", "ClaimNoSpace")
+    assert "insufficient free space (512 extents)" in seen.text
+
+
 def test_claim_pending_because_the_provisioner_refuses_it(stage: Stage) -> None:
     """In the provisioner's own words, and waited for: it may mean something that passes."""
 
@@ -223,6 +229,13 @@ def test_server_crashes_and_its_last_lines_are_shown(stage: Stage) -> None:
     seen = stage.wait("crash", "CrashLoop")
     assert "boom: unknown flag --foo" in seen.text
     assert "exits with code 3" in seen.first.title
+
+
+def test_model_does_not_fit_into_the_accelerator(stage: Stage) -> None:
+    """In a server's words, from the log of a real container; the bed has no accelerator."""
+    seen = stage.wait("gpu-memory", "GpuMemory")
+    assert "CUDA out of memory" in seen.text
+    assert "--max-model-len" in seen.remedy
 
 
 def test_server_may_not_write_beside_the_model(stage: Stage) -> None:

@@ -74,6 +74,12 @@ def test_unknown_class() -> None:
     assert code_of(claim(storageClassName="gone"), classes=(storage_class("fast"),)) == "ClaimClassUnknown!"
 
 
+def test_class_that_came_after_it_was_missed_is_waited_for() -> None:
+    told = failed('storageclass.storage.k8s.io "fast" not found')
+    classes = (storage_class("fast", mode="WaitForFirstConsumer"),)
+    assert code_of(claim(storageClassName="fast"), told, classes=classes) == "ClaimWaitsForPod"
+
+
 def test_class_that_may_not_be_read_is_not_called_unknown() -> None:
     forbidden = Unknown("you may not list storageclasses", "forbidden")
     assert code_of(claim(storageClassName="fast"), FIRST_CONSUMER, classes=forbidden) == "ClaimWaitsForPod"

@@ -83,6 +83,21 @@ def test_a_second_edit_changes_nothing_and_another_place_moves_it() -> None:
     assert len(switched["volumes"]) == 1
 
 
+def test_entries_on_the_same_claim_are_mounted_with_it_since_two_volumes_of_one_claim_never_start() -> None:
+    adapter = {"uri": "pvc://cache/lora", "mountPath": "/mnt/adapter"}
+    once = new_service(service(BASE, adapter, LORA), "new", "llm", "", URI)
+    predictor = once["spec"]["predictor"]
+    assert predictor["storageUris"] == [LORA]
+    assert len(predictor["volumes"]) == 1
+    assert predictor["model"]["volumeMounts"] == [mount(), mount(mountPath="/mnt/adapter", subPath="lora")]
+    assert storage_of(once).uri == URI
+    assert merged(once, storage_patch(once, URI)) == once
+    other = merged(once, storage_patch(once, "pvc://other/granite"))["spec"]["predictor"]
+    assert other["model"]["volumeMounts"] == [mount(subPath="granite")]
+    assert other["storageUris"] == [LORA, adapter]
+    assert [item["persistentVolumeClaim"]["claimName"] for item in other["volumes"]] == ["other"]
+
+
 def test_a_model_that_may_be_written_to_is_mounted_so() -> None:
     origin = service(BASE, LORA)
     origin["metadata"]["annotations"] = {"storage.kserve.io/readonly": "false"}

@@ -69,6 +69,16 @@ def test_a_runtime_that_the_file_lacks_is_that_of_the_cluster(tmp_path: Path) ->
     assert planned(file, runtime=RUNTIME).refusals == ()
 
 
+def test_a_runtime_of_the_whole_cluster_is_copied_into_the_namespace(tmp_path: Path) -> None:
+    metadata = {**RUNTIME["metadata"], "namespace": None, "uid": "1"}
+    of_cluster = {**RUNTIME, "kind": "ClusterServingRuntime", "metadata": {k: v for k, v in metadata.items() if v}}
+    plan = planned(written(tmp_path, ORIGIN), runtime=of_cluster)
+    [made] = [step.object for step in plan.steps if isinstance(step, ApplyObject) and step.id == "runtime"]
+    assert (made["kind"], made["metadata"]["namespace"], made["spec"]) == ("ServingRuntime", "llm", RUNTIME["spec"])
+    [needed] = [item for item in plan.assumed if item.object.kind == "ClusterServingRuntime"]
+    assert needed.uid == "1"
+
+
 def test_json_lists_and_objects_without_namespace(tmp_path: Path) -> None:
     bare = {**ORIGIN, "metadata": {"name": "granite", "uid": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}}
     file = tmp_path / "export.json"

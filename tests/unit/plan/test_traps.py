@@ -72,13 +72,15 @@ def listing(*entries: tuple[str, str], **model: Any) -> dict[str, Any]:
 
 def test_storage_uris_beside_the_model_that_stay_are_told() -> None:
     plan = planned(
-        listing(("s3://b/base", "/mnt/base"), ("pvc://adapters/lora", "/mnt/lora"), ("hf://o/a", "/mnt/more"))
-    )
+        listing(("s3://b/base", "/mnt/base"), ("pvc://adapters/lora", "/mnt/lora"), ("hf://o/a", "/mnt/more"),
+                ("pvc://vllm-model-cache/x", "/mnt/x"))
+    )  # fmt: skip
     assert plan.refusals == ()
     told = " ".join(plan.notes)
     assert "a mount of the model's own directory, at /mnt/base, takes the place of the first" in told
     assert "pvc://adapters/lora stays in storageUris" in told
     assert "its files are at /mnt/lora/lora" in told
+    assert "pvc://vllm-model-cache/x of InferenceService llm/granite is mounted at /mnt/x with its path, as" in told
     assert "lists for /mnt/more stays where it is, and KServe copies it" in told
 
 

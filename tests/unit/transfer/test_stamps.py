@@ -75,6 +75,19 @@ def test_a_copy_trusts_stamps_and_still_reads_what_it_wrote(loaded: Path, claim:
     assert {entry.sha256 for entry in done.manifest.entries} & {"0" * 64} == set()
 
 
+def test_what_somebody_else_put_there_is_described_and_gets_no_stamps(
+    tmp_path: Path, claim: Path, cache: DigestCache
+) -> None:
+    """Who wrote it may have its files open: a stamp would be believed of what is still being written."""
+    files = {"config.json": b"{}", "weights.data": b"x" * 5000}
+    model = tree(tmp_path / "source", files)
+    tree(claim / "models/granite", files)
+    done = load(listing(model), LocalPod(), Target("models/granite", "workbench", str(claim)), cache=cache)
+    assert done.sent_bytes == 0
+    assert len(list(claim.glob(".pvserve/models/models%2Fgranite/*/manifest.json"))) == 1
+    assert list(claim.glob(".pvserve/models/models%2Fgranite/*/stamps")) == []
+
+
 def test_checksum_reads_every_byte_again(loaded: Path, claim: Path, tmp_path: Path) -> None:
     forged(claim)
     done = copied(claim, tmp_path, checksum=True)

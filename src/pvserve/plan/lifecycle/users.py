@@ -89,7 +89,8 @@ def places_of(service: Object) -> frozenset[tuple[str, str]]:
     spec = service.get("spec") or {}
     named = {_place(value) for value in _leaves(spec) if isinstance(value, str) and value.startswith(SCHEME)}
     found = storage_of(service).listed if spec.get("predictor") else None
-    own = {_place(found.uri)} if found and found.moved else set()  # a mount of pvserve's, of which the path is known
+    moved = (found.uri, *(item["uri"] for item in found.others)) if found and found.moved else ()
+    own = {_place(uri) for uri in moved if uri.startswith(SCHEME)}  # mounts of pvserve's, of which the paths are known
     whole = {(claim, "") for claim in _volumes(spec, MODEL_VOLUME if own else "")}
     return frozenset((named | own | whole) - {("", "")})
 
