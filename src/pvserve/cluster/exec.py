@@ -156,7 +156,8 @@ def run(stream: ExecStream, stdin: bytes, timeout: float) -> Result:
 
     A command that ends with more than a pipe of `stdin` unread (64 KiB) often times out too: containerd then does not
     say that it ended (seen on 2.x, with kubectl as well), or that all went well (in 1 of 80 runs of `exit 3` under
-    4 MiB; in none of 150 under 32 KiB). So only a command that has taken all its input has succeeded.
+    4 MiB; in none of 150 under 32 KiB). So it is success only where all input could be sent; of what the buffers on the
+    way hold, some MiB, nobody knows whether it was read.
     """
     deadline = time.monotonic() + timeout
     collected = {STDOUT: bytearray(), STDERR: bytearray()}
