@@ -107,6 +107,17 @@ def one_round(cluster: Cluster, pod: str, size: int, profile: bool) -> tuple[flo
     return theirs, synced, ours, int(result["peakMemory"])
 
 
+def connect(cluster: Cluster) -> None:
+    """Makes Secret s3 with the gateway's keys."""
+    metadata = {"name": "s3", "namespace": cluster.namespace}
+    keys = {
+        "AWS_ACCESS_KEY_ID": os.environ["PVSERVE_TEST_S3_ACCESS_KEY"],
+        "AWS_SECRET_ACCESS_KEY": os.environ["PVSERVE_TEST_S3_SECRET_KEY"],
+        "AWS_S3_ENDPOINT": os.environ["PVSERVE_TEST_S3_ENDPOINT"],
+    }
+    cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": keys})
+
+
 def pod_of(cluster: Cluster, claim: str) -> dict[str, object]:
     """The loader pod with the gateway's keys mounted."""
     pod = volumes.loader_of(cluster, claim)
@@ -127,13 +138,7 @@ def main(count: int, files: str, directory: Path, profile: bool) -> None:
     size = sum(number * each for number, each in sizes)
     with volumes.namespace("pvserve-benchmark") as cluster:
         print(rounds.machine(cluster.version()), flush=True)
-        keys = {
-            "AWS_ACCESS_KEY_ID": os.environ["PVSERVE_TEST_S3_ACCESS_KEY"],
-            "AWS_SECRET_ACCESS_KEY": os.environ["PVSERVE_TEST_S3_SECRET_KEY"],
-            "AWS_S3_ENDPOINT": os.environ["PVSERVE_TEST_S3_ENDPOINT"],
-        }
-        metadata = {"name": "s3", "namespace": cluster.namespace}
-        cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": keys})
+        connect(cluster)
         with (
             volumes.claim(cluster, "target", int(size * 1.2) + (1 << 29), directory) as claim,
             mounted(cluster, pod_of(cluster, claim), lambda _: None) as live,

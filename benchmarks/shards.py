@@ -7,7 +7,6 @@ Owns that comparison: the whole command, `load s3://… --shards N`. Needs $PVSE
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -70,13 +69,7 @@ def main(count: int, files: str, directory: Path, profile: bool) -> None:
     size = sum(number * each for number, each in sizes)
     with volumes.namespace("pvserve-benchmark") as cluster:
         print(rounds.machine(cluster.version()), flush=True)
-        metadata = {"name": "s3", "namespace": cluster.namespace}
-        keys = {
-            "AWS_ACCESS_KEY_ID": os.environ["PVSERVE_TEST_S3_ACCESS_KEY"],
-            "AWS_SECRET_ACCESS_KEY": os.environ["PVSERVE_TEST_S3_SECRET_KEY"],
-            "AWS_S3_ENDPOINT": os.environ["PVSERVE_TEST_S3_ENDPOINT"],
-        }
-        cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": keys})
+        fetching.connect(cluster)
         with volumes.claim(cluster, CLAIM, int(size * 1.2) + (1 << 29), directory, shared=True) as claim:
             filled(cluster, claim, sizes)
             try:

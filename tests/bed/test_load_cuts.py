@@ -18,9 +18,9 @@ from bed import environment, readiness
 from bed.build import installed
 from bed.settings import settings
 from pvserve.cluster import Cluster
-from tests.cluster.offers import make_namespace, until
+from tests.cluster.offers import until
 from tests.cluster.struck import Struck, check_not_sent_again, check_whole, claim, model
-from tests.cluster.ui_service import leaving_nothing, own_pods
+from tests.cluster.ui_service import own_namespace, own_pods
 
 from .apart import Apart
 
@@ -38,12 +38,9 @@ def cluster(bed_is_up: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluste
     """The bed, with a namespace and a claim of the test's own."""
     for variable, value in environment.variables(settings()).items():
         monkeypatch.setenv(variable, value)
-    whole = Cluster.connect()
-    with make_namespace(whole) as namespace:
-        made = Cluster.connect(namespace=namespace)
-        with leaving_nothing(made):
-            claim(made, "models", "1Gi")
-            yield made
+    with own_namespace(Cluster.connect()) as made:
+        claim(made, "models", "1Gi")
+        yield made
 
 
 def load(cluster: Cluster, source: Path, via: str) -> list[str]:

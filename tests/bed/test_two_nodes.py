@@ -28,9 +28,9 @@ from pvserve.cluster import Cluster
 from pvserve.facts import Object, labels, name
 from pvserve.plan.steps import Load
 from pvserve.spec import ModelSpec
-from tests.cluster.offers import make_namespace, until
+from tests.cluster.offers import until
 from tests.cluster.shop import secret
-from tests.cluster.ui_service import gguf, leaving_nothing, live_pods, make, own_pods, pvserve, runtime, service
+from tests.cluster.ui_service import gguf, live_pods, make, own_namespace, own_pods, pvserve, runtime, service
 
 from .kubectl import Kubectl, claim, pod
 
@@ -84,11 +84,8 @@ def nothing_is_left_of_the_second(cluster: Cluster) -> None:
 
 @pytest.fixture
 def cluster(two_nodes: Cluster) -> Iterator[Cluster]:
-    """A namespace of its own, of which nothing stays."""
-    with make_namespace(two_nodes) as namespace:
-        own = Cluster.connect(namespace=namespace)
-        with leaving_nothing(own):
-            yield own
+    with own_namespace(two_nodes) as own:
+        yield own
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from pvserve.cluster import Cluster
+from pvserve.facts import name
+from pvserve.plan.sizing import shares
 
 from .offers import lacking, make_namespace
 from .ui_service import leaving_no_class
@@ -60,8 +62,8 @@ def _no_class_left(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def namespace(any_cluster: Cluster) -> Iterator[str]:
     """A fresh namespace for one test, seen by the Open Data Hub dashboard; deleted afterwards."""
-    with make_namespace(any_cluster) as name:
-        yield name
+    with make_namespace(any_cluster) as made:
+        yield made
 
 
 @pytest.fixture
@@ -73,14 +75,23 @@ def cluster(any_cluster: Cluster, namespace: str) -> Cluster:
 @pytest.fixture(scope="module")
 def module_namespace(any_cluster: Cluster) -> Iterator[str]:
     """A fresh namespace for all tests of a module, for scenarios that run side by side."""
-    with make_namespace(any_cluster) as name:
-        yield name
+    with make_namespace(any_cluster) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def module_cluster(module_namespace: str) -> Cluster:
     """The cluster, with the module's own namespace."""
     return Cluster.connect(namespace=module_namespace)
+
+
+@pytest.fixture(scope="module")
+def shared_class(any_cluster: Cluster) -> str:
+    """A class whose volumes many nodes mount; skips where there is none."""
+    found = [name(item) for item in any_cluster.list("storage.k8s.io/v1", "StorageClass") if shares(item)]
+    if not found:
+        pytest.skip("no StorageClass here makes volumes that many nodes mount")
+    return found[0]
 
 
 @pytest.fixture(scope="session")

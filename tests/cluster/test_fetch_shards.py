@@ -11,7 +11,6 @@ import pytest
 
 from pvserve.cluster import Cluster
 from pvserve.facts import annotations_of, name
-from pvserve.plan.sizing import shares
 from tests.unit.transfer.fetch.shop import KEY, SECRET
 
 from .offers import make_namespace, until
@@ -22,14 +21,6 @@ from .ui_service import leaving_nothing, own_pods, pvserve
 pytestmark = pytest.mark.cluster
 S3 = ("--connection", "models-s3")
 WHICH = "batch.kubernetes.io/job-completion-index"
-
-
-@pytest.fixture(scope="module")
-def shared_class(any_cluster: Cluster) -> str:
-    found = [name(item) for item in any_cluster.list("storage.k8s.io/v1", "StorageClass") if shares(item)]
-    if not found:
-        pytest.skip("no StorageClass here makes volumes that many nodes mount")
-    return found[0]
 
 
 @pytest.fixture(scope="module")

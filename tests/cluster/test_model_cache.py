@@ -7,7 +7,6 @@ Job is made here as kserve's sharedpvc.go (9dc0cc4) makes it, with KServe's own 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +16,10 @@ import yaml
 from pvserve.cluster import Cluster
 from pvserve.cluster.model_caches import read_model_caches
 from pvserve.errors import Refused
-from pvserve.facts import annotations_of, name
+from pvserve.facts import annotations_of
 from pvserve.plan.model_cache import API, KIND, import_path
-from pvserve.plan.sizing import shares
 
-from .offers import image, make_namespace, until
+from .offers import image, lacking, make_namespace, until
 from .shop import PORT, contents, host_of, open_shop, trust
 from .test_fetch import digest_of
 from .ui_service import leaving_nothing, make, pvserve, runtime
@@ -35,23 +33,13 @@ IMPORTED = "models"  # the claim
 def shop(any_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A namespace with the shop, on a cluster whose KServe imports onto claims."""
     if read_model_caches(any_cluster, any_cluster.namespace).into_claims is not True:
-        if os.environ.get("PVSERVE_REQUIRE") in ("cluster", "bed"):
-            pytest.fail(f"the cluster's {KIND} has no spec.pvcRef")
-        pytest.skip(f"the cluster's {KIND} has no spec.pvcRef")
+        lacking(f"the cluster's {KIND} has no spec.pvcRef")
     with make_namespace(any_cluster, {"pod-security.kubernetes.io/enforce": "restricted"}) as namespace:
         cluster = Cluster.connect(namespace=namespace)
         trust(cluster, open_shop(cluster, tmp_path_factory.mktemp("authority")))
         make(cluster, runtime())
         with leaving_nothing(cluster):
             yield cluster
-
-
-@pytest.fixture(scope="module")
-def shared_class(any_cluster: Cluster) -> str:
-    found = [name(item) for item in any_cluster.list("storage.k8s.io/v1", "StorageClass") if shares(item)]
-    if not found:
-        pytest.skip("no StorageClass here makes volumes that many nodes mount")
-    return found[0]
 
 
 def source(shop: Cluster) -> str:

@@ -66,9 +66,18 @@ def test_access_mode_of_a_new_claim_is_what_cdi_says_of_file_systems(
 
     def planned(storage_class: str, *more: str | os.PathLike[str]) -> tuple[list[str], str]:
         ran = pvserve(
-            "load", tmp_path, "pvc://new/model", "--storage-class", storage_class, "--retain", "no", "--dry-run", *more,
-            "-n", cluster.namespace,
-        )  # fmt: skip
+            "load",
+            tmp_path,
+            "pvc://new/model",
+            "--storage-class",
+            storage_class,
+            "--retain",
+            "no",
+            "--dry-run",
+            *more,
+            "-n",
+            cluster.namespace,
+        )
         assert ran.code == 0, ran.explained()
         steps = next(line for line in ran.lines if "plan" in line)["plan"]["steps"]
         [claim] = [step for step in steps if step["id"] == "claim"]

@@ -20,9 +20,9 @@ from pvserve.transfer.agent.place import FIRST_LEASE
 from pvserve.transfer.values import place_word
 
 from .accounts import Account
-from .offers import image, make_namespace, storage_classes, until
+from .offers import image, storage_classes, until
 from .test_removal import said_by_shell
-from .ui_service import gguf, leaving_nothing, make, pvserve, service, volumes_of
+from .ui_service import gguf, leaving_nothing, make, own_namespace, pvserve, service, volumes_of
 
 pytestmark = pytest.mark.cluster
 
@@ -35,10 +35,8 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def elsewhere(any_cluster: Cluster) -> Iterator[Cluster]:
     """A second namespace."""
-    with make_namespace(any_cluster) as namespace:
-        there = Cluster.connect(namespace=namespace)
-        with leaving_nothing(there):
-            yield there
+    with own_namespace(any_cluster) as there:
+        yield there
 
 
 def claim(cluster: Cluster, claim_name: str) -> Object:

@@ -20,7 +20,7 @@ import yaml
 from pvserve.cluster import Cluster
 from pvserve.facts import Object, name
 
-from .offers import image, until
+from .offers import image, make_namespace, until
 
 CLASS_LABEL = "app.kubernetes.io/managed-by=pvserve"
 
@@ -132,6 +132,15 @@ def leaving_nothing(cluster: Cluster) -> Iterator[None]:
         for volume in volumes_of(cluster):
             delete = {"spec": {"persistentVolumeReclaimPolicy": "Delete"}}
             cluster.patch("v1", "PersistentVolume", name(volume), "", delete)
+
+
+@contextmanager
+def own_namespace(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with a namespace of its own, of which nothing stays."""
+    with make_namespace(cluster) as namespace:
+        own = Cluster.connect(namespace=namespace)
+        with leaving_nothing(own):
+            yield own
 
 
 @contextmanager

@@ -229,12 +229,17 @@ def test_an_import_is_read_as_its_status_tells_it() -> None:
     found = import_of(cache)
     assert found is not None
     assert (found.claim, found.path, found.ready, str(found)) == (
-        "models", import_path("hf://a/b"), False, "LocalModelNamespaceCache llama",
-    )  # fmt: skip
+        "models",
+        import_path("hf://a/b"),
+        False,
+        "LocalModelNamespaceCache llama",
+    )
     running = {"type": "Ready", "status": "False", "reason": "ImportRunning", "lastTransitionTime": "x"}
     found = import_of({**cache, "status": {"conditions": [running], "inferenceServices": [{"name": "b"}]}})
     assert found is not None
     assert (found.ready, found.services, str(found)) == (
-        False, (("llm", "b"),), "LocalModelNamespaceCache llama (ImportRunning)",
-    )  # fmt: skip
+        False,
+        (("llm", "b"),),
+        "LocalModelNamespaceCache llama (ImportRunning)",
+    )
     assert import_of(a_cache("llama", nodeGroups=["gpu"])) is None

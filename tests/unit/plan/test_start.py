@@ -19,8 +19,8 @@ from pvserve.spec.start import read_start
 
 from .cases import DIRECTORY, Case
 
-ORIGIN: dict[str, Any] = Case(DIRECTORY / "ui-service-to-claim.yaml").facts.origin_service  # type: ignore[assignment]
-RUNTIME: dict[str, Any] = Case(DIRECTORY / "ui-service-to-claim.yaml").facts.origin_runtime  # type: ignore[assignment]
+ORIGIN: dict[str, Any] = Case(DIRECTORY / "ui-service-to-claim.yaml").facts.origin_service  # type: ignore[assignment]  # it is there
+RUNTIME: dict[str, Any] = Case(DIRECTORY / "ui-service-to-claim.yaml").facts.origin_runtime  # type: ignore[assignment]  # it is there
 TEMPLATE = {
     "apiVersion": "template.openshift.io/v1",
     "kind": "Template",
@@ -45,7 +45,7 @@ def planned(file: str, **live: Any) -> Any:
 
 
 def test_the_cluster_is_not_asked_for_it() -> None:
-    assert facts_query(ModelSpec(name="a", origin="x.yaml", claim="c"), {"serve"}, "llm").origin is None  # type: ignore[arg-type]
+    assert facts_query(ModelSpec(name="a", origin="x.yaml", claim="c"), {"serve"}, "llm").origin is None  # type: ignore[arg-type]  # claim has a short form
 
 
 @pytest.mark.parametrize("beside", [RUNTIME, TEMPLATE])
@@ -122,4 +122,4 @@ def test_it_counts_from_the_model_files_directory(tmp_path: Path) -> None:
 
 def test_in_place_needs_a_service_of_the_cluster() -> None:
     with pytest.raises(ValueError, match="inPlace"):
-        ModelSpec(name="granite", origin="granite.yaml", in_place=True, claim="models")  # type: ignore[arg-type]
+        ModelSpec(name="granite", origin="granite.yaml", in_place=True, claim="models")  # type: ignore[arg-type]  # claim has a short form

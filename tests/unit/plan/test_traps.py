@@ -72,9 +72,13 @@ def listing(*entries: tuple[str, str], **model: Any) -> dict[str, Any]:
 
 def test_storage_uris_beside_the_model_that_stay_are_told() -> None:
     plan = planned(
-        listing(("s3://b/base", "/mnt/base"), ("pvc://adapters/lora", "/mnt/lora"), ("hf://o/a", "/mnt/more"),
-                ("pvc://vllm-model-cache/x", "/mnt/x"))
-    )  # fmt: skip
+        listing(
+            ("s3://b/base", "/mnt/base"),
+            ("pvc://adapters/lora", "/mnt/lora"),
+            ("hf://o/a", "/mnt/more"),
+            ("pvc://vllm-model-cache/x", "/mnt/x"),
+        )
+    )
     assert plan.refusals == ()
     told = " ".join(plan.notes)
     assert "a mount of the model's own directory, at /mnt/base, takes the place of the first" in told
