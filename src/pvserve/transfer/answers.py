@@ -1,6 +1,7 @@
-"""What a pod answers is taken apart here and there; what does not fit is one error, and what broke off is asked again.
+"""What a pod answers: a frame of the kind that is due, or why there is none. What broke off is asked again.
 
-Owns that error and the second try. A pod may lie: no answer of it may end in a traceback.
+Owns the error of an answer that does not fit, and the second try. A pod may lie: no answer of it ends in a
+traceback.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pvserve.errors import Temporary
+from pvserve.errors import PvserveError, Temporary
 from pvserve.model import shown
-from pvserve.transfer.agent.frames import Broken
+from pvserve.transfer import causes
+from pvserve.transfer.agent.frames import FAIL, LISTED, PING, Broken, Frame, Unexpected, Wire
+from pvserve.transfer.values import Target
 
 T = TypeVar("T")
 
@@ -28,6 +31,25 @@ def understood() -> Iterator[None]:
         yield
     except _NONSENSE as error:
         raise Broken("the agent's answer makes no sense") from error
+
+
+def answer(wire: Wire, kind: int, target: Target) -> Frame:
+    """The frame of this kind that is due. Raises what the agent says instead, of `target`; Broken."""
+    try:
+        return wire.expect(kind)
+    except Unexpected as error:
+        if error.failure is None:
+            raise
+        raise causes.failure(error.failure, target) from error
+
+
+def answers(wire: Wire, failed: Callable[[Any], PvserveError]) -> Iterator[Frame]:
+    """What the agent says to a question, until it says that this was all. Raises `failed` of what it says instead."""
+    while (frame := wire.receive()).kind != LISTED:
+        if frame.kind == FAIL:
+            raise failed(frame.json())
+        if frame.kind != PING:
+            yield frame
 
 
 def twice(once: Callable[[], T], cut: Callable[[str], Temporary]) -> T:

@@ -16,21 +16,8 @@ from pvserve.errors import PvserveError, Refused
 from pvserve.model import Found, Listing, shown
 from pvserve.model.elsewhere import Told, told_listing
 from pvserve.transfer import causes
-from pvserve.transfer.agent.frames import (
-    CHECKED,
-    DIGEST,
-    FAIL,
-    FILES,
-    LIST,
-    LISTED,
-    PING,
-    SEEN,
-    SOURCED,
-    Broken,
-    Frame,
-    Wire,
-)
-from pvserve.transfer.answers import understood
+from pvserve.transfer.agent.frames import CHECKED, DIGEST, FILES, LIST, SEEN, SOURCED, Broken, Frame, Wire
+from pvserve.transfer.answers import answers, understood
 from pvserve.transfer.ask import ROWS, Ask
 from pvserve.transfer.values import Target
 
@@ -58,7 +45,7 @@ def list_source(wire: Wire, source: Target, include: Sequence[str], exclude: Seq
     rows: list[Told] = []
     stamps: dict[str, str] = {}
     device, blobs = _device(source), _blobs(source.path)
-    for frame in answers(wire, source):
+    for frame in of_source(wire, source):
         if frame.kind != SEEN:
             raise Broken(f"frame {frame.kind} came out of turn")
         with understood():
@@ -106,7 +93,7 @@ def digest_source(wire: Wire, ask: Ask, source: Target) -> Iterator[tuple[int, s
         wire.send_json(FILES, [rows[number] for number in numbers[start : start + ROWS]])
     wire.send_json(FILES, [])
     left = set(numbers)
-    for frame in answers(wire, source):
+    for frame in of_source(wire, source):
         if frame.kind != SOURCED:
             raise Broken(f"frame {frame.kind} came out of turn")
         with understood():
@@ -120,13 +107,9 @@ def digest_source(wire: Wire, ask: Ask, source: Target) -> Iterator[tuple[int, s
         raise Broken("the agent does not tell every file's digest")
 
 
-def answers(wire: Wire, source: Target) -> Iterator[Frame]:
+def of_source(wire: Wire, source: Target) -> Iterator[Frame]:
     """What the agent says to a question about a source, until it says that this was all."""
-    while (frame := wire.receive()).kind != LISTED:
-        if frame.kind == FAIL:
-            raise _failure(frame.json(), source)
-        if frame.kind != PING:
-            yield frame
+    return answers(wire, lambda told: _failure(told, source))
 
 
 def _failure(told: Any, source: Target) -> PvserveError:

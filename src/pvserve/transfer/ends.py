@@ -10,7 +10,8 @@ from typing import Protocol
 from pvserve.model import Manifest, manifest_digest
 from pvserve.model.digests import manifest_of
 from pvserve.transfer import causes
-from pvserve.transfer.agent.frames import BYE, DONE, FAIL, PING, Broken
+from pvserve.transfer.agent.frames import BYE, DONE
+from pvserve.transfer.answers import answer
 from pvserve.transfer.ask import Ask, finish, send_manifest, written
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.claim_source import digest_source
@@ -67,21 +68,13 @@ class AgentEnd:
     def adopt(self, manifest: Manifest) -> None:
         """Write the manifest beside files that are right already."""
         send_manifest(self._channel.control, self._ask, written(manifest), "adopt")
-        self._await_done()
+        answer(self._channel.control, DONE, self._ask.target)
 
     def settle(self, seen: Look) -> None:
         """Bring to an end what the publisher of the files at the path was stopped in."""
         if seen.unsettled:
             finish(self._channel.control, self._ask, "settle")
-            self._await_done()
-
-    def _await_done(self) -> None:
-        control = self._channel.control
-        while (frame := control.receive()).kind != DONE:
-            if frame.kind == FAIL:
-                raise causes.failure(frame.json(), self._ask.target)
-            if frame.kind != PING:
-                raise Broken(f"frame {frame.kind} came out of turn")
+            answer(self._channel.control, DONE, self._ask.target)
 
     def digest_source(self) -> None:
         """Fill in what is not known of `Ask.known`; only where the source lies in the pod."""

@@ -12,7 +12,7 @@ from pvserve.model import Found, check_weights, refusal
 from pvserve.model.weights import tells_something
 from pvserve.transfer.agent.frames import CELL, FILES, PEEK, PEEKED, Broken, Wire
 from pvserve.transfer.ask import Ask
-from pvserve.transfer.claim_source import answers
+from pvserve.transfer.claim_source import of_source
 from pvserve.transfer.values import Target
 
 HEAD = 1 << 16  # of every file at once: the headers of most, and most small files whole
@@ -54,7 +54,7 @@ class _Heads:
         self._wire.send_json(FILES, [self._rows[number] for number in numbers])
         self._wire.send_json(FILES, [])
         found: list[bytes] = []
-        for frame in answers(self._wire, self._source):
+        for frame in of_source(self._wire, self._source):
             if frame.kind != PEEKED or frame.number != len(found) or len(frame.payload) > size:
                 raise Broken(f"frame {frame.kind} came out of turn")
             found.append(bytes(frame.payload))

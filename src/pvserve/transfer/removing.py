@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pvserve.errors import Refused, Temporary
-from pvserve.transfer import causes
-from pvserve.transfer.agent.frames import FAIL, PING, REMOVE, REMOVED, Broken, Wire
-from pvserve.transfer.answers import twice, understood
+from pvserve.transfer.agent.frames import REMOVE, REMOVED, Wire
+from pvserve.transfer.answers import answer, twice, understood
 from pvserve.transfer.ask import place_of
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.channels import NoAgent, exec_channel
@@ -85,13 +84,7 @@ def _channel(reach: Reach, target: Target) -> Channel:
 
 def _asked(wire: Wire, ask: dict[str, Any], target: Target) -> Removed:
     wire.send_json(REMOVE, ask)
-    frame = wire.receive()
-    while frame.kind == PING:
-        frame = wire.receive()
-    if frame.kind == FAIL:
-        raise causes.failure(frame.json(), target)
-    if frame.kind != REMOVED:
-        raise Broken(f"frame {frame.kind} came out of turn")
+    frame = answer(wire, REMOVED, target)
     with understood():
-        answer = frame.json()
-        return Removed(bool(answer["found"]), int(answer.get("bytes", 0)), int(answer.get("files", 0)))
+        told = frame.json()
+        return Removed(bool(told["found"]), int(told.get("bytes", 0)), int(told.get("files", 0)))

@@ -13,8 +13,8 @@ from pvserve.errors import Refused, Temporary
 from pvserve.facts import Contents, PartialRow, ReplacedRow
 from pvserve.model import shown
 from pvserve.transfer import causes
-from pvserve.transfer.agent.frames import FAIL, LEFT, LISTED, PING, REMOVED, SWEEP, Broken, Frame, Wire
-from pvserve.transfer.answers import understood
+from pvserve.transfer.agent.frames import LEFT, REMOVED, SWEEP, Broken, Wire
+from pvserve.transfer.answers import answer, answers, understood
 from pvserve.transfer.channels import NoAgent, exec_channel
 from pvserve.transfer.removing import Removed
 from pvserve.transfer.values import Reach, Target
@@ -28,14 +28,14 @@ def contents(reach: Reach, claim: str, mount: str = "/claim") -> Contents:
     rows: dict[str, list[Any]] = {"partial": [], "replaced": [], "models": []}
     with _wire(reach, target) as wire:
         wire.send_json(LEFT, {"mount": mount})
-        while (frame := _next(wire, target)).kind == LEFT:
+        for frame in answers(wire, lambda told: causes.failure(told, target)):
+            if frame.kind != LEFT:
+                raise Broken(f"frame {frame.kind} came out of turn")
             with understood():
                 kind, found = frame.json()
                 rows[kind] += found
             if sum(map(len, rows.values())) > ROWS_LIMIT:
                 raise Broken("the agent sends an endless list")
-        if frame.kind != LISTED:
-            raise Broken(f"frame {frame.kind} came out of turn")
     with understood():
         return Contents(
             tuple(PartialRow(str(name), int(size), int(files), int(age)) for name, size, files, age in rows["partial"]),
@@ -56,12 +56,10 @@ def sweep(
         wire.send_json(
             SWEEP, {"mount": mount, "partials": list(partials), "replaced": [list(pair) for pair in replaced]}
         )
-        frame = _next(wire, target)
-        if frame.kind != REMOVED:
-            raise Broken(f"frame {frame.kind} came out of turn")
+        frame = answer(wire, REMOVED, target)
         with understood():
-            answer = frame.json()
-            return Removed(True, int(answer["bytes"]), int(answer["files"]))
+            told = frame.json()
+            return Removed(True, int(told["bytes"]), int(told["files"]))
 
 
 @contextmanager
@@ -87,12 +85,3 @@ def _wire(reach: Reach, target: Target) -> Iterator[Wire]:
         ) from error
     finally:
         channel.close()
-
-
-def _next(wire: Wire, target: Target) -> Frame:
-    frame = wire.receive()
-    while frame.kind == PING:
-        frame = wire.receive()
-    if frame.kind == FAIL:
-        raise causes.failure(frame.json(), target)
-    return frame
