@@ -24,8 +24,17 @@ _last: int | None = None
 
 def stop_on_signals() -> None:
     """SIGTERM and SIGHUP end a command as Ctrl-C does: cleanly, resumable."""
-    for number in SIGNALS:
+    for number in _heeded():
         signal.signal(number, _raise)
+
+
+def _heeded() -> list[int]:
+    """SIGNALS, without SIGHUP where it is ignored: `nohup` asks that the command outlives its terminal."""
+    return [
+        number
+        for number in SIGNALS
+        if number != getattr(signal, "SIGHUP", None) or signal.getsignal(number) is not signal.SIG_IGN
+    ]
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
@@ -53,7 +62,7 @@ def cancelling() -> Iterator[threading.Event]:
         with contextlib.suppress(OSError):  # the terminal may be what went
             print("stopping; the same command resumes (again to leave at once)", file=sys.stderr, flush=True)
 
-    before = {number: signal.signal(number, on_signal) for number in SIGNALS}
+    before = {number: signal.signal(number, on_signal) for number in _heeded()}
     try:
         yield cancel
     finally:

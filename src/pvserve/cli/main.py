@@ -93,6 +93,7 @@ def root() -> None:
 def main(args: list[str] | None = None) -> NoReturn:
     """Runs one command and exits with its documented code (docs/exit-codes.md)."""
     argv = (sys.argv[1:] if args is None else args) or ["--help"]
+    _fill_closed_streams()
     interrupts.stop_on_signals()
     try:
         code = _code_of(argv)
@@ -133,6 +134,17 @@ def _internal(error: Exception) -> PvserveError:
         f"pvserve itself is at fault: {type(error).__name__}: {error}",
         remedy=("run the same command with -v for the traceback, and report it",),
     )
+
+
+def _fill_closed_streams() -> None:
+    """Streams that the caller closed (`>&-`) lead nowhere: else the next file that is opened would be one of them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)
+            if nowhere != number:
+                os.close(nowhere)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _leave_quietly() -> None:

@@ -14,7 +14,7 @@ from pvserve.plan.claim import recorded_models
 from pvserve.plan.connecting import CA_MOUNT, Connection, connection, mount_sources
 from pvserve.plan.fetch_job import job_to_be
 from pvserve.plan.loader import MOUNT
-from pvserve.plan.loading import CLAIM_LABEL, LOADER_LABEL, loader_image, planned_pod
+from pvserve.plan.loading import CLAIM_LABEL, LOADER_LABEL, entangled_part, loader_image, planned_pod
 from pvserve.plan.of_here import given, notes_of_here
 from pvserve.plan.part import Part, refused
 from pvserve.plan.rights import rights_of
@@ -36,6 +36,8 @@ def fetch_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part
         note = "whether the source has changed since nobody can tell; --replace downloads it again"
         unchanged = f"{place} holds the model: {recorded['manifest']}"
         return Part(unchanged=(unchanged,), notes=(note,) if unlisted else ())
+    if (entangled := entangled_part(facts, place)).refusals:
+        return entangled
     if recorded and not spec.loader.replace:
         return refused(
             "PathOccupied",

@@ -35,6 +35,8 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
     recorded = recorded_models(claim).get(path, {}).get("manifest", "")
     if digest and recorded == digest:
         return Part(unchanged=(f"{place} holds the model: {digest}",))
+    if (entangled := entangled_part(facts, place)).refusals:
+        return entangled
     if digest and recorded and not spec.loader.replace:
         return refused(
             "PathOccupied",
@@ -67,6 +69,21 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
         rights=rights_of("load", facts.namespace.name),
     )
     return Part(steps=(step,), notes=(*source.notes, *_copy_note(source)))
+
+
+def entangled_part(facts: Facts, place: Place) -> Part:
+    """The refusal where another model is recorded above or below the path: neither could change alone."""
+    claim = facts.claim.object if isinstance(facts.claim.object, dict) else None
+    others = [path for path in sorted(recorded_models(claim)) if path != place.path and _overlap(path, place.path)]
+    if not others:
+        return Part()
+    models = ", ".join(str(Place(place.claim, path)) for path in others)
+    return refused(
+        "PathHoldsModels",
+        f"{place} and {models} lie one within the other: neither model could change alone",
+        "use another path",
+        *(f"or first: pvserve rm {Place(place.claim, path)} -n {facts.namespace.name}" for path in others),
+    )
 
 
 def _copy_note(source: Source) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ from functools import cache
 from importlib import abc, resources, util
 
 MODULES = (
-    "frames", "volume", "journal", "expected", "place", "stamps", "reuse", "syncing", "ledger", "direct", "cells",
-    "whole", "receiver", "publish", "source", "copier", "survey", "questions", "remove", "leftovers", "tidy", "session",
-    "serve", "greeting", "listen",
+    "frames", "volume", "journal", "expected", "place", "neighbours", "stamps", "reuse", "syncing", "ledger", "direct",
+    "cells", "whole", "receiver", "publish", "source", "copier", "survey", "questions", "remove", "leftovers", "tidy",
+    "session", "serve", "greeting", "listen",
 )  # fmt: skip
 NAME = "pvserve-agent"
 

@@ -218,11 +218,16 @@ def not_removable(code: str, text: str, target: Target) -> Refused:
             subject=str(target),
             remedy=(f"look at it, and if it is to go, type its name: pvserve rm {target} --name {target.path}",),
         )
+    return entangled(text.removeprefix("model "), target)
+
+
+def entangled(other: str, target: Target) -> Refused:
+    """Another model lies above or below the path: each would be changed with the other."""
     return Refused(
         "PathHoldsModels",
-        f"{target} cannot go alone: {text} lies above or below it on the claim",
+        f"{target} and the model at {other} on the same claim lie one within the other: neither can change alone",
         subject=str(target),
-        remedy=(f"pvserve rm pvc://{target.claim}/PATH, with the path of each model that is to go",),
+        remedy=("use another path", f"or remove the other model first: pvserve rm pvc://{target.claim}/{other}"),
     )
 
 

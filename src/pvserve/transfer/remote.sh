@@ -51,6 +51,16 @@ text) # FILE LIMIT
   plain "$1"
   if [ -f "$root/$1" ]; then head -c "$2" "$root/$1"; fi
   ;;
+alone) # PATH MODELS: no other model lies above or below it
+  plain "$2"
+  for record in "$root/$2"/*/path; do
+    if [ -L "${record%/path}" ] || [ -L "$record" ] || [ ! -f "$record" ]; then continue; fi
+    other=$(head -c 65536 "$record")
+    case /$other/ in // | "/$1/" | */../*) continue ;; esac
+    case $1/ in "$other"/*) ;; *) case $other/ in "$1"/*) ;; *) continue ;; esac ;; esac
+    if [ -d "$root/$other" ]; then printf '%s\n' "$other"; stop entangled; fi
+  done
+  ;;
 begin) # TRANSFER EPOCH: take over the latest earlier epoch; what it noted
   plain "$1/$2"
   mkdir -p "$root/$1"

@@ -110,6 +110,9 @@ class Shell:
             return causes.failure({"code": "Overtaken", "epoch": later}, self._target)
         if word == "occupied":
             return causes.cannot_replace(self._target)
+        if word == "entangled":
+            other = out.decode("utf-8", "replace").rstrip("\n").rpartition("\n")[0]
+            return causes.entangled(shown(other), self._target)
         if word == "link":
             told = {
                 "code": "Unsafe",

@@ -68,6 +68,7 @@ class ShellEnd:
 
     def adopt(self, manifest: Manifest) -> None:
         """Write the manifest beside files that are right already."""
+        self._check_alone()
         self._write_version(manifest)
         self._mark(manifest)
 
@@ -80,6 +81,7 @@ class ShellEnd:
 
     def send(self) -> Manifest:
         """Send what is missing and publish."""
+        self._check_alone()
         self._refuse_replace()
         try:
             have = self._begin()
@@ -89,6 +91,9 @@ class ShellEnd:
             return manifest
         finally:
             self._progress.restart()
+
+    def _check_alone(self) -> None:
+        self._shell.say("alone", self._ask.target.path, ".pvserve/models")
 
     def _refuse_replace(self) -> None:
         if self.look(rows=False, digests=False).kind == "directory":
@@ -239,6 +244,7 @@ class ShellEnd:
     def _publish(self, manifest: Manifest) -> None:
         """The order of the agent's publish: version, intent, rename, marker, tidying up."""
         self._progress.phase = "publish"
+        self._check_alone()
         self._check_complete()
         self._write_version(manifest)
         inode = self._shell.say("inode", self._files).split()

@@ -124,10 +124,19 @@ def test_the_form_is_known_before_flags_are_read(argv: list[str], form: str) -> 
     assert wanted_output(argv) == form
 
 
+def heeding_hangups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def waiting() -> subprocess.Popen[str]:
     """A command that waits for a model file on stdin."""
     process = subprocess.Popen(
-        [*PVSERVE, "plan", "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PVSERVE, "plan", "-f", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeding_hangups,  # the tests may run under nohup
     )
     status = Path(f"/proc/{process.pid}/wchan")
     for _ in range(100):
@@ -187,6 +196,31 @@ def test_a_reader_that_left_gets_no_complaint(args: tuple[str, ...]) -> None:
     assert process.stderr is not None
     assert (process.wait(timeout=20), process.stderr.read()) == (1, "")
     process.stderr.close()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_fault_of_ours(closed: str) -> None:
+    script = f'"$@" version {closed}; echo $?'
+    done = subprocess.run(["sh", "-c", script, "sh", *PVSERVE], capture_output=True, text=True, timeout=20)
+    assert (done.stdout.splitlines()[-1], done.stderr) == ("0", "")
+
+
+def ignoring_hangups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def test_under_nohup_a_load_outlives_its_terminal() -> None:
+    script = "import signal; from pvserve.cli.interrupts import cancelling, stop_on_signals\nstop_on_signals()\n"
+    script += "with cancelling() as cancel:\n  signal.raise_signal(signal.SIGHUP); print(cancel.is_set())\n"
+    script += "signal.raise_signal(signal.SIGHUP)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        preexec_fn=ignoring_hangups,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
 def test_exit_codes_are_given_to_the_shell() -> None:

@@ -144,6 +144,13 @@ def test_other_content_there_is_refused_unless_it_may_be_replaced() -> None:
     assert job_of(planned(spec(loader=loader), recorded=recorded)).replace
 
 
+@pytest.mark.parametrize("other", ["some", "some/granite/adapter"])
+def test_no_model_is_fetched_into_or_around_another(other: str) -> None:
+    loader = spec().loader.model_copy(update={"replace": True})
+    plan = planned(spec(loader=loader), recorded=json.dumps({other: {"manifest": "sha256:aa"}}))
+    assert [item.reason for item in plan.refusals] == ["PathHoldsModels"]
+
+
 def test_a_service_cannot_be_made_of_a_load_that_is_left_alone() -> None:
     plan = planned(spec(FetchSpec(detach=True)), goals=frozenset({"load", "serve"}))
     assert ("DetachedServe", 2) in [(item.reason, item.exit_code) for item in plan.refusals]

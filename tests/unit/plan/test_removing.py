@@ -160,6 +160,12 @@ def test_a_path_above_or_inside_another_model_is_not_removed(recorded: str) -> N
     assert plan.refusals[0].remedy == (f"pvserve rm pvc://a/{recorded} -n llm",)
 
 
+def test_a_model_that_came_to_lie_inside_another_can_leave_it() -> None:
+    both = used(claim=claimed("team", "team/granite"))
+    assert rm("team/granite", both).refusals == ()
+    assert refusal(rm("team", both)) == "PathHoldsModels"
+
+
 def test_a_share_and_what_is_shared_are_left_alone() -> None:
     claim = claimed("granite")
     claim["metadata"]["annotations"]["pvserve.io/share-of"] = "one/b"  # type: ignore[index]

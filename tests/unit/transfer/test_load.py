@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pvserve.errors import Refused
 from pvserve.model import DigestCache, listing
 from pvserve.transfer import Target, inspect, load
 
@@ -68,3 +69,39 @@ def test_inspect_names_what_differs(source: Path, claim: Path, cache: DigestCach
     assert report.extra == ('"\\x1b[31mred"',)
     assert inspect(LocalPod(), "granite", "quick", mount=str(claim)).changed == ()
     assert hashlib.sha256((claim / "granite/exactly").read_bytes()).digest()
+
+
+@pytest.mark.parametrize("path", ["team", "team/granite/adapter"])
+def test_no_model_comes_to_lie_inside_another(path: str, source: Path, claim: Path, cache: DigestCache) -> None:
+    """Not even by --replace: the inner one would go with the outer one, which would hold files unknown to it."""
+    load(listing(source), LocalPod(), Target("team/granite", "vllm", str(claim)), cache=cache)
+    with pytest.raises(Refused) as refused:
+        load(listing(source), LocalPod(), Target(path, "vllm", str(claim)), cache=cache, replace=True)
+    assert refused.value.reason == "PathHoldsModels"
+    assert "team/granite" in refused.value.remedy[1]
+    assert inspect(LocalPod(), "team/granite", "full", mount=str(claim)).matches == 6
+    assert contents(claim / "team/granite") == contents(source)
+    assert os.listdir(claim / ".pvserve/partial") == []
+
+
+def test_equal_files_are_not_adopted_around_another_model(source: Path, claim: Path, cache: DigestCache) -> None:
+    load(listing(source), LocalPod(), Target("team/granite", "vllm", str(claim)), cache=cache)
+    with pytest.raises(Refused) as refused:
+        load(listing(claim / "team"), LocalPod(), Target("team", "vllm", str(claim)), cache=cache)
+    assert refused.value.reason == "PathHoldsModels"
+
+
+@pytest.mark.parametrize("planted", ["link", "fifo", "elsewhere", "gone"])
+def test_a_record_that_leads_nowhere_keeps_nobody_from_loading(
+    planted: str, source: Path, claim: Path, cache: DigestCache
+) -> None:
+    record = claim / ".pvserve/models/some/path"
+    record.parent.mkdir(parents=True)
+    if planted == "link":
+        record.symlink_to("/etc/hostname")
+    elif planted == "fifo":
+        os.mkfifo(record)
+    else:
+        record.write_text({"elsewhere": "granite/../..", "gone": "granite/gone"}[planted])
+    done = load(listing(source), LocalPod(), Target("granite", "vllm", str(claim)), cache=cache)
+    assert done.sent_bytes

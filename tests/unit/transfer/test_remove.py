@@ -101,6 +101,16 @@ def test_a_path_above_or_inside_a_model_is_not_removed_even_by_name(
     assert contents(claim / "team/granite") == contents(model)
 
 
+def test_a_model_that_came_to_lie_inside_another_can_leave_it(claim: Path, cache: DigestCache, model: Path) -> None:
+    inner = placed(claim, cache, model, "team/granite/adapter")
+    record = claim / ".pvserve/models/team%2Fgranite"
+    record.mkdir()
+    (record / "path").write_text("team/granite")
+    gone(inner)
+    assert not (claim / "team/granite/adapter").exists()
+    assert (claim / "team/granite").is_dir()
+
+
 def test_a_writer_of_an_earlier_epoch_removes_nothing(claim: Path, cache: DigestCache, model: Path) -> None:
     target = placed(claim, cache, model, epoch=5)
     (claim / ".pvserve/partial" / f"{place_word(target)}-{'a' * 16}" / "000000000009").mkdir(parents=True)

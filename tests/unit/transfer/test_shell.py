@@ -76,6 +76,19 @@ def test_other_content_is_not_replaced(shell_pod: LocalPod, source: Path, claim:
     assert contents(claim / "granite") == {"other": b"content"}
 
 
+@pytest.mark.parametrize("path", ["team", "team/granite/adapter"])
+def test_no_model_comes_to_lie_inside_another(
+    path: str, shell_pod: LocalPod, source: Path, claim: Path, cache: DigestCache
+) -> None:
+    load(listing(source), shell_pod, Target("team/granite", "vllm", str(claim)), cache=cache)
+    load(listing(source), shell_pod, Target("team/granite2", "vllm", str(claim)), cache=cache)
+    with pytest.raises(Refused) as refused:
+        load(listing(source), shell_pod, Target(path, "vllm", str(claim)), cache=cache)
+    assert refused.value.reason == ("PathOccupied" if path == "team" else "PathHoldsModels")
+    assert path == "team" or "rm pvc://vllm/team/granite" in refused.value.remedy[1]
+    assert contents(claim / "team/granite") == contents(source)
+
+
 def test_equal_files_of_others_are_adopted(shell_pod: LocalPod, source: Path, claim: Path, cache: DigestCache) -> None:
     tree(claim / "granite", contents(source))
     done = load(listing(source), shell_pod, Target("granite", "vllm", str(claim)), cache=cache)

@@ -81,7 +81,10 @@ def _unfit(place: Place, claim: Object, facts: VolumeFacts) -> Part:
     shared = still_shared(volume, place.claim) if volume is not None else Part()
     if shared.refusals:
         return shared
-    inside = [path for path in recorded_models(claim) if path != place.path and overlap(path, place.path)]
+    recorded = recorded_models(claim)
+    inside = [path for path in recorded if path != place.path and overlap(path, place.path)]
+    if place.path in recorded:  # a model that came to lie inside another one may leave it
+        inside = [path for path in inside if path.startswith(f"{place.path}/")]
     if inside:
         return refused(
             "PathHoldsModels",

@@ -13,8 +13,9 @@ import time
 from typing import Any
 
 from .journal import JOURNAL
+from .neighbours import path_of
 from .place import CURRENT, META, Place
-from .remove import count, path_of
+from .remove import count
 from .volume import look, open_directory, remove_tree
 
 NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")  # of a partial transfer

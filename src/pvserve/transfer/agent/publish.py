@@ -13,6 +13,7 @@ import stat
 import time
 
 from .expected import Expected
+from .neighbours import check_alone
 from .place import CURRENT, FILES, MANIFEST, PATH, PUBLISHING, SUMS, Overtaken, Partial, Place
 from .stamps import STAMPS, Known, identity_of, stamped, tick_ns
 from .syncing import FileSystem
@@ -29,6 +30,7 @@ def publish(
     place: Place, partial: Partial, expected: dict[int, Expected], texts: dict[str, bytes], digest: str, replace: bool
 ) -> str:
     """Put the files in place; the name under which the old ones are kept, or ""."""
+    check_alone(place)  # once more: two loads that begin side by side do not see each other
     try:
         verified = _check_complete(partial, expected)
     except (Unsafe, FileNotFoundError):
@@ -54,6 +56,7 @@ def publish(
 
 def adopt(place: Place, partial: Partial, texts: dict[str, bytes], digest: str) -> None:
     """Say of the files that lie at the path already, digested just now, that they are this version."""
+    check_alone(place)
     top = open_directory(place.root, place.path)
     try:
         directories = []

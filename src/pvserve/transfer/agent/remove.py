@@ -10,11 +10,11 @@ import os
 import stat
 from typing import Any
 
-from .place import PATH, Partial, Place
+from .neighbours import check_alone
+from .place import Partial, Place
 from .publish import recover
-from .volume import Told, look, open_directory, read_small, walk
+from .volume import Told, look, open_directory, walk
 
-PATH_LIMIT = 1 << 16
 GONE, RECORD, REPLACED = "gone", "record", "replaced"  # names below the partial transfer
 
 
@@ -22,59 +22,13 @@ class NotOurs(Told):
     """What lies at the path was not put there by pvserve."""
 
 
-class Entangled(Told):
-    """Another model lies above or below the path."""
-
-
 def check_removable(place: Place, named: bool) -> dict[str, Any]:
     """What lies at the path; raises NotOurs where no manifest speaks of it and its name was not typed, Entangled."""
-    there = place.find()
-    for other in other_paths(place):
-        if other.startswith(place.path + "/") or place.path.startswith(other + "/"):
-            raise Entangled(f"model {other}")
-    current = place.current()
+    there, current = place.find(), place.current()
+    check_alone(place, inside=bool(current))  # a model that came to lie inside another one may leave it
     if there is not None and not current and not named:
         raise NotOurs(place.path)
     return {"found": there is not None, "current": current}
-
-
-def other_paths(place: Place) -> list[str]:
-    """The paths of all other models that lie on the claim."""
-    try:
-        shelf = open_directory(place.root, place.below("models"))
-    except FileNotFoundError:
-        return []
-    found = []
-    try:
-        for key in os.listdir(shelf):
-            path = path_of(shelf, key)
-            if path and key != place.key and _is_there(place, path):
-                found.append(path)
-    finally:
-        os.close(shelf)
-    return found
-
-
-def path_of(shelf: int, key: str) -> str:
-    """The path that a record below `models` is about, "" where it does not say."""
-    try:
-        here = open_directory(shelf, key)
-    except OSError:
-        return ""
-    try:
-        return read_small(here, PATH, PATH_LIMIT).decode("utf-8", "replace")
-    except FileNotFoundError:
-        return ""
-    finally:
-        os.close(here)
-
-
-def _is_there(place: Place, path: str) -> bool:
-    try:
-        os.close(open_directory(place.root, path))
-    except OSError:
-        return False
-    return True
 
 
 def remove(place: Place, partial: Partial, named: bool, everything: bool) -> dict[str, Any]:

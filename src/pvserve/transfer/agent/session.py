@@ -38,6 +38,7 @@ from .frames import (
     Frame,
     Wire,
 )  # fmt: skip
+from .neighbours import check_alone
 from .place import MANIFEST, SUMS, Overtaken, Partial, Place, space
 from .publish import adopt, publish, recover, settle
 from .questions import QUESTIONS, listed
@@ -169,6 +170,7 @@ class Session:
     def _begin(self, ask: dict[str, Any]) -> None:
         place = self._place = Place(ask["mount"], ask["path"], ask["key"])
         self._named(ask)
+        check_alone(place)
         rows_ = listed(self._wire)
         for number, row in enumerate(rows_):
             kind = Large if row[1] > SMALL else Expected

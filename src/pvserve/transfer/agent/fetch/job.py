@@ -17,6 +17,7 @@ from pvserve.model.manifest import Entry, Manifest, manifest_digest
 from pvserve.transfer import causes
 from pvserve.transfer.agent.expected import Expected, Large
 from pvserve.transfer.agent.frames import CELL, SMALL
+from pvserve.transfer.agent.neighbours import check_alone
 from pvserve.transfer.agent.place import MANIFEST, SUMS, Partial, Place, space
 from pvserve.transfer.agent.publish import publish, recover
 from pvserve.transfer.agent.receiver import Receiver
@@ -212,6 +213,7 @@ def _there(file: Expected) -> int:
 
 def _check_free(place: Place, order: Order) -> None:
     """Refuse before the first byte what `publish` would refuse after the last."""
+    check_alone(place)
     there = place.find()
     if there is None or order.replace:
         return
