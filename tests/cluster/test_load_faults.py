@@ -178,7 +178,9 @@ def test_claim_full_in_the_middle_then_resized(cluster: Cluster, source: Path) -
     assert own_pods(cluster) == []
     refused = pvserve(*load(cluster, source))
     assert (refused.code, refused.error["reason"]) == (3, "ClaimTooSmall"), refused.explained()
-    grown = pvserve("resize", "models", "1Gi", "-n", cluster.namespace, "-y")
+    told = f"pvserve resize models 1Gi -n {cluster.namespace}"
+    assert (full.error["remedy"][0], refused.error["remedy"][0]) == (told, told)
+    grown = pvserve(*told.split()[1:], "-y")
     assert grown.code == 0, grown.explained()
     again = pvserve(*load(cluster, source))
     check_done(cluster, source, again)

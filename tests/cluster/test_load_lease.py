@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from pvserve.apply import lease
 from pvserve.apply.lease import Held, lease_name, writing
 from pvserve.cluster import Cluster
+from pvserve.errors import Refused
+from pvserve.transfer.agent.place import FIRST_LEASE
 
 from .accounts import admin_kubeconfig
 from .offers import until
@@ -23,6 +26,7 @@ LEASE = ("coordination.k8s.io/v1", "Lease")
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.3)
+    monkeypatch.setattr(lease, "WATCH_SLACK_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -55,6 +59,38 @@ def test_another_holder_is_heard_of(cluster: Cluster) -> None:
         until("it is lost", held.lost.is_set, seconds=20)
     spec = cluster.get(*LEASE, lease_name("models", "granite"), cluster.namespace)["spec"]
     assert spec["holderIdentity"] == "somebody else", "it was taken away from its new holder"
+
+
+@pytest.mark.parametrize("away", [timedelta(days=1), timedelta(days=-1)])
+def test_a_dead_holder_is_overtaken_whatever_its_clock_said(away: timedelta, cluster: Cluster) -> None:
+    left_by_another(cluster, away)
+    with writing(cluster, "models", "granite", threading.Event(), lambda _: None) as held:
+        assert held.epoch == FIRST_LEASE + 8
+
+
+@pytest.mark.parametrize("away", [timedelta(days=1), timedelta(days=-1)])
+def test_a_living_holder_is_not_overtaken_whatever_its_clock_says(away: timedelta, cluster: Cluster) -> None:
+    left_by_another(cluster, away)
+
+    def renewed(_said: str) -> None:
+        """The holder shows a sign of life once it is watched."""
+        written(cluster, {"renewTime": a_time(away + timedelta(seconds=15))})
+
+    with pytest.raises(Refused) as busy, writing(cluster, "models", "granite", threading.Event(), renewed):
+        pass
+    assert (busy.value.reason, "somebody else" in busy.value.message) == ("WriterActive", True)
+
+
+def a_time(away: timedelta) -> str:
+    return (datetime.now(UTC) + away).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def left_by_another(cluster: Cluster, away: timedelta) -> None:
+    """A Lease that somebody else holds, whose clock is off by `away`."""
+    with writing(cluster, "models", "granite", threading.Event(), lambda _: None):
+        pass
+    held = {"holderIdentity": "somebody else", "leaseTransitions": 7, "leaseDurationSeconds": 60}
+    written(cluster, {**held, "acquireTime": a_time(away), "renewTime": a_time(away)})
 
 
 def test_a_server_that_is_away_makes_it_doubtful_until_it_is_back(

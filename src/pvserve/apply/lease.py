@@ -177,7 +177,8 @@ def _take_if_free(cluster: Cluster, name: str, wish: _Wish) -> Object:
 def _gone(cluster: Cluster, lease: Object, me: str, wish: _Wish) -> bool:
     """Whether the holder gave it back, was a dead process of this machine, or shows no sign of life.
 
-    Wall clocks differ between machines, so a lease that looks expired is watched for one renewal by our own clock.
+    Wall clocks differ between machines, so a lease that looks expired, or renewed in a time to come, is watched for one
+    renewal by our own clock.
     """
     spec = lease["spec"]
     holder = str(spec.get("holderIdentity") or "")
@@ -186,7 +187,7 @@ def _gone(cluster: Cluster, lease: Object, me: str, wish: _Wish) -> bool:
     if holder.startswith(JOB_HOLDER):
         return _job_ended(cluster, holder.removeprefix(JOB_HOLDER))
     renewed = datetime.fromisoformat(str(spec["renewTime"]).replace("Z", "+00:00"))
-    if datetime.now(UTC) - renewed <= timedelta(seconds=int(spec["leaseDurationSeconds"])):
+    if abs(datetime.now(UTC) - renewed) <= timedelta(seconds=int(spec["leaseDurationSeconds"])):
         return False
     wish.say(f"{holder} holds the place and was last heard at {spec['renewTime']}: watching whether it lives")
     if wish.cancel.wait(RENEW_SECONDS + WATCH_SLACK_SECONDS):

@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass
 
 from pvserve.apply.fetching import Fetched, run_fetch
+from pvserve.apply.growing import tell_how_to_grow
 from pvserve.apply.load import run_load
 from pvserve.apply.looking import check_path
 from pvserve.apply.objects import apply_object, check_assumed, patch_object, retain_volume
@@ -79,6 +80,8 @@ def run(cluster: Cluster, plan: Plan, listing: Listing | None, listen: Listener,
         try:
             result = _run_step(cluster, step, listing, listen, cancel)
         except PvserveError as error:
+            if isinstance(step, (Load, LoadJob)):
+                tell_how_to_grow(cluster, step.claim, error)
             listen(StepState(step.id, step.title, "fail", error.message))
             raise
         if isinstance(result, Removed):

@@ -5,7 +5,6 @@ Owns the checks of an existing claim and the choice of class, mode and size of a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from pvserve.facts import ClaimFacts, Facts, Holder, Object, Unknown, known, nam
 from pvserve.facts.objects import ObjectKey
 from pvserve.plan.claim import access_modes, is_bound, new_claim
 from pvserve.plan.diff import changes
+from pvserve.plan.growth import ways_to_grow
 from pvserve.plan.part import Part, assume, refused, unreadable
 from pvserve.plan.retain import Keeping, keep_existing, keep_new, lost_copy
 from pvserve.plan.rights import rights_of
@@ -137,14 +137,11 @@ def _too_small(claim: ClaimFacts, live: Object, source: Source, namespace: str) 
     if not text or fits(source.bytes, source.files, parse_quantity(text)):
         return None
     size = round_up(claim_bytes(source.bytes, source.files))
-    patch = json.dumps({"spec": {"resources": {"requests": {"storage": size}}}})
-    grow = f"kubectl patch pvc {claim.name} -n {namespace} --type merge -p '{patch}'"
-    allowed = isinstance(claim.storage_class, dict) and claim.storage_class.get("allowVolumeExpansion")
     return refused(
         "ClaimTooSmall",
         f"claim {claim.name} has {text}, and the model has {source.bytes} bytes in {source.files} files: "
         f"{size} would do",
-        grow if allowed else f"the class of {claim.name} does not allow expansion: name a new claim with --claim",
+        *ways_to_grow(claim.name, namespace, size, claim.storage_class),
     )
 
 

@@ -3,7 +3,7 @@
 Owns moving, digesting, resuming and publishing. Must not print, decide where a model goes, or know Kubernetes.
 """
 
-from pvserve.transfer.causes import later_epoch
+from pvserve.transfer.causes import later_epoch, size_wanted
 from pvserve.transfer.engine import NOT_COPIED, Terms, copy, load
 from pvserve.transfer.looking import inspect
 from pvserve.transfer.removing import Removed, remove
@@ -28,5 +28,6 @@ __all__ = [
     "later_epoch",
     "load",
     "remove",
+    "size_wanted",
     "sweep",
 ]

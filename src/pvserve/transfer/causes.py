@@ -6,7 +6,7 @@ Owns the table from the agent's words to errors. What a pod says is cut and made
 from __future__ import annotations
 
 import errno
-import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,20 +28,20 @@ class Disturbed(PvserveError):
     """What failed had been taken over from another writer, who may not know it yet: worth another try at once."""
 
 
-def failure(told: Any, target: Target) -> PvserveError:
-    """The error that a FAIL frame stands for."""
+def failure(told: Any, target: Target, missing: int = 0) -> PvserveError:
+    """The error that a FAIL frame stands for; so many bytes were still `missing` on the volume, 0 where unknown."""
     told = told if isinstance(told, dict) else {}
-    error = _failure(told, target)
+    error = _failure(told, target, missing)
     if told.get("disturbed") is True and error.reason in ("VolumeUnsafe", "AgentFailed"):
         return Disturbed(error.reason, error.message, subject=error.subject, remedy=error.remedy)
     return error
 
 
-def _failure(told: Mapping[str, Any], target: Target) -> PvserveError:
+def _failure(told: Mapping[str, Any], target: Target, missing: int) -> PvserveError:
     code, path, number = str(told.get("code")), shown(str(told.get("path"))[:SAID]), told.get("errno")
     text = shown(str(told.get("text"))[-SAID:])
     if number in (errno.ENOSPC, errno.EDQUOT):
-        return full(target, path, told.get("space"))
+        return full(target, path, told.get("space"), missing)
     if number == errno.EROFS:
         return PvserveError(
             "VolumeReadOnly",
@@ -123,13 +123,15 @@ def _source(code: str, text: str) -> PvserveError:
     )
 
 
-def full(target: Target, path: str, space: Any) -> PvserveError:
-    """The volume filled up while copying."""
-    free = space.get("free") if isinstance(space, dict) else None
-    free = free if isinstance(free, int) else "an unknown number of"
+def full(target: Target, path: str, space: Any, missing: int = 0) -> PvserveError:
+    """The volume filled up while copying, with so many bytes still to come, 0 where that is not known."""
+    space = space if isinstance(space, dict) else {}
+    free, size = (space.get(key) for key in ("free", "size"))
+    known = isinstance(free, int) and isinstance(size, int)
     return PvserveError(
         "ClaimFull",
-        f"claim {target.claim} is full: no room for {path}; free now: {free} bytes",
+        f"claim {target.claim} is full: no room for {path}; free now: {free if known else 'an unknown number of'} bytes"
+        + (f"; {_would_do(missing, free, size)}" if known and missing > 0 else ""),
         subject=str(target),
         remedy=(f"make claim {target.claim} larger or free space on it; the same command then sends only the rest",),
     )
@@ -137,19 +139,26 @@ def full(target: Target, path: str, space: Any) -> PvserveError:
 
 def no_room(target: Target, missing: int, free: int, size: int) -> Refused:
     """Too few bytes are free, found before the first one was sent."""
-    need = needed(missing)
-    want = -(-(size + need - free) // (1 << 30))
-    resize = {"spec": {"resources": {"requests": {"storage": f"{want}Gi"}}}}
     return Refused(
         "ClaimTooSmall",
-        f"claim {target.claim} has {free} bytes free and {need} are needed "
-        f"({missing} to store, and {HEADROOM:.0%} for the file system)",
+        f"claim {target.claim} has {free} bytes free and {needed(missing)} are needed "
+        f"({missing} to store, and {HEADROOM:.0%} for the file system); {_would_do(missing, free, size)}",
         subject=str(target),
-        remedy=(
-            f"kubectl patch pvc {target.claim} --type merge -p '{json.dumps(resize)}'",
-            "or free space on it; then run the same command again",
-        ),
+        remedy=(f"make claim {target.claim} larger or free space on it, then run the same command again",),
     )
+
+
+def _would_do(missing: int, free: int, size: int) -> str:
+    return f"{-(-(size + needed(missing) - free) // (1 << 30))}Gi would do"
+
+
+def size_wanted(error: PvserveError) -> str:
+    """The size of the claim that would do, as `full` and `no_room` say it; "" where they do not.
+
+    Read from the message: an error's words are all that a Job hands on.
+    """
+    found = re.search(r"; (\d+Gi) would do$", error.message)
+    return found[1] if found else ""
 
 
 def no_inodes(target: Target, missing: int, free: int) -> Refused:

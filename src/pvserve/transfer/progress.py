@@ -48,6 +48,11 @@ class Progress:
         """Since the beginning."""
         return time.monotonic() - self._began
 
+    @property
+    def missing(self) -> int:
+        """Bytes that are not durable yet."""
+        return max(0, self._bytes_total - self._sum)
+
     def restart(self) -> None:
         """A new session begins: what it has, it will say. Only what the first one had was not sent by this load."""
         with self._lock:

@@ -226,7 +226,7 @@ class Session:
         elif frame.kind == BAD:
             self._again(self._number(frame.number), bytes(frame.payload[:200]).decode("utf-8", "replace"))
         elif frame.kind == FAIL:
-            raise causes.failure(frame.json(), self._ask.target)
+            raise causes.failure(frame.json(), self._ask.target, self._progress.missing)
         elif frame.kind == DONE:
             with self._lock:
                 self._done = frame.json()

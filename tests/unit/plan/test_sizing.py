@@ -9,6 +9,7 @@ import pytest
 
 from pvserve.facts import Unknown
 from pvserve.plan import build
+from pvserve.plan.growth import ways_to_grow
 from pvserve.plan.sizing import access_mode, claim_bytes, claim_size, default_class, fits
 from pvserve.plan.steps import ApplyObject
 
@@ -112,3 +113,16 @@ def test_replicas_are_no_trap_on_a_new_claim_that_nodes_share() -> None:
         claim = case.spec.claim.model_copy(update={"storage_class": storage_class, "retain": "no"})
         plan = build(case.spec.model_copy(update={"claim": claim}), case.facts, case.listing, None, {"load", "serve"})
         assert any("replicas share" in note for note in plan.notes) is told
+
+
+@pytest.mark.parametrize(
+    ("storage_class", "first"),
+    [
+        ({"allowVolumeExpansion": True}, "pvserve resize models 20Gi -n llm"),
+        ({}, "the class of models does not allow expansion: name a new claim of 20Gi with --claim"),
+        (None, "the class of models does not allow expansion: name a new claim of 20Gi with --claim"),
+        (Unknown("no"), "pvserve resize models 20Gi -n llm   # whether its class allows that could not be read"),
+    ],
+)
+def test_a_resize_is_offered_where_the_class_allows_it_or_may(storage_class: Any, first: str) -> None:
+    assert ways_to_grow("models", "llm", "20Gi", storage_class) == (first,)

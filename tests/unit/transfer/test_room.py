@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from pvserve.errors import Refused
-from pvserve.transfer import Target
+from pvserve.transfer import Target, size_wanted
 from pvserve.transfer.agent.place import Partial, Place
-from pvserve.transfer.causes import INODES, check_inodes, check_room
+from pvserve.transfer.causes import INODES, check_inodes, check_room, failure, no_room
 
 from .pod import tree
 
@@ -64,3 +65,14 @@ def test_the_agent_counts_what_lies_in_the_partial_transfer(tmp_path: Path) -> N
 
 def test_who_finds_nothing_has_taken_over_from_nobody(tmp_path: Path) -> None:
     assert not Partial(Place(str(tmp_path), "granite", "granite"), "T", 1).taken_over
+
+
+def test_a_full_claim_says_which_size_would_do() -> None:
+    gib = 1 << 30
+    told = {"errno": errno.ENOSPC, "path": "weights", "space": {"free": gib // 2, "size": 10 * gib}}
+    full = failure(told, TARGET, missing=4 * gib)
+    assert full.message.endswith("; 14Gi would do"), full.message  # 10 + 4.24 - 0.5
+    small = no_room(TARGET, 4 * gib, gib // 2, 10 * gib)
+    assert (size_wanted(full), size_wanted(small)) == ("14Gi", "14Gi")
+    assert size_wanted(failure(told, TARGET)) == "", "how much is missing is not known"
+    assert size_wanted(failure({"errno": errno.ENOSPC}, TARGET, missing=4)) == ""
