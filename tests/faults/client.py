@@ -15,14 +15,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pvserve.errors import PvserveError
 from pvserve.model import DigestCache, listing
-from pvserve.transfer import Target, channels, load
+from pvserve.transfer import Loaded, Target, channels, copy, load
 from pvserve.transfer.agent import frames
+from pvserve.transfer.engine import Terms
 from pvserve.transfer.progress import Progress
 from pvserve.transfer.tls import Secret, new_secret
 from tests.unit.transfer.pod import LocalPod
@@ -49,7 +50,8 @@ class Job:
     replace: bool = False
     strike: tuple[str, int, str] | None = None
     pace: float = 0.0  # seconds between two frames of contents
-    extra: dict[str, Any] = field(default_factory=dict)
+    from_claim: bool = False  # the pod mounts the source: nothing is sent
+    checksum: bool = False
 
 
 class Counts:
@@ -155,6 +157,22 @@ def _kept_secret(job: Job) -> Callable[[], Secret]:
     return kept
 
 
+def _brought(job: Job, cancel: threading.Event, listen: Callable[[Any], None]) -> Loaded:
+    pod, target = pod_of(job), Target(job.path, "vllm", job.claim)
+    terms: Terms = {
+        "replace": job.replace,
+        "epoch": job.epoch,
+        "checksum": job.checksum,
+        "cancel": cancel,
+        "listen": listen,
+        "cache": DigestCache(Path(job.cache)),
+    }
+    if job.from_claim:
+        mount, _, path = job.source.rpartition("/")
+        return copy(Target(path, "workbench", mount), pod, target, **terms)
+    return load(listing(job.source), pod, target, via="exec" if job.via == "shell" else job.via, **terms)
+
+
 def main(job: Job) -> None:
     """Load, and say what became of it."""
     cancel = threading.Event()
@@ -171,17 +189,7 @@ def main(job: Job) -> None:
     began = time.monotonic()
     said: dict[str, Any]
     try:
-        done = load(
-            listing(job.source),
-            pod_of(job),
-            Target(job.path, "vllm", job.claim),
-            via="exec" if job.via == "shell" else job.via,
-            replace=job.replace,
-            epoch=job.epoch,
-            cancel=cancel,
-            listen=listen,
-            cache=DigestCache(Path(job.cache)),
-        )
+        done = _brought(job, cancel, listen)
         said = {"code": 0, "digest": done.manifest_digest, "sent": done.sent_bytes, "bytes": done.manifest.bytes}
     except PvserveError as error:
         said = {"code": error.exit_code, "reason": error.reason, "message": error.message, "remedy": error.remedy}

@@ -1,17 +1,24 @@
-"""Copies that share blocks: whole after a power cut, as every load is."""
+"""Copies from claim to claim: those that share blocks, and those that are compared with their source.
+
+Aspects: whole after a power cut · struck at each call · a volume that gives back other bytes · a source that rotted.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pvserve.errors import DataDiffers
 from pvserve.model import DigestCache, listing
 from pvserve.transfer import Target, copy, inspect, load
 from tests.unit.transfer.pod import LocalPod, contents, tree
 
+from . import reader
+from .trial import KIB, Trial
 from .volume import MIB, Volume
 
 SIZE = 48 * MIB
@@ -44,3 +51,77 @@ def test_a_copy_that_shares_blocks_is_whole_after_a_power_cut(shelf: Volume, tmp
     assert names == {"granite", "team%2Fcopy"}
     third = Target("third", "models", str(shelf.root))
     assert copy(target, LocalPod(), third, cache=DigestCache(tmp_path / "none")).manifest_digest == done.manifest_digest
+
+
+LARGE = 41 * MIB + 77  # more than is noted at once, and no whole block
+EVERY = int(os.environ.get("EVERY", "15"))  # of the calls
+
+
+def struck(trial: Trial, how: str, at: int, volume: Volume | None = None) -> tuple[list[str], str]:
+    """What is wrong where a copy of a known source is struck at this call, and which that was."""
+    source = trial.source(large=(LARGE, 300 * KIB), small=3)
+    known = {"from_claim": True, "path": "known"}
+    assert not trial.run(source, **known).code  # from now on the client knows the source's digests
+    shutil.rmtree(trial.claim / "known")
+    trial.arm(how, at)
+    ran = trial.run(source, epoch=2, from_claim=True)
+    assert not trial.plan.exists(), f"call {at} never came"
+    trial.disarm()
+    called = trial.calls()[at - 1]
+    if volume is not None:
+        trial.kill_agents()
+        volume.comes_back()
+    wrong = trial.check({"nothing": None, "the source": reader.digests(source)})
+    if ran.code:  # it gave up: then the same command ends the job
+        assert ran.reason != "Traceback", ran.said
+        ran = trial.run(source, epoch=3, from_claim=True)
+    return [*wrong, *trial.check_done(ran, source)], called
+
+
+def calls_of_a_copy(trial: Trial) -> int:
+    source = trial.source(large=(LARGE, 300 * KIB), small=3)
+    assert not trial.run(source, from_claim=True, path="known").code
+    trial.arm("nothing", -1)
+    assert not trial.run(source, epoch=2, from_claim=True).code
+    trial.disarm()
+    calls = [line.split()[1] for line in trial.calls()]
+    assert 0 < calls.count("copy_file_range") <= 2, "the kernel copies between these two"  # once per thread
+    return len(calls)
+
+
+@pytest.mark.parametrize("how", ["kill", "EIO", "power"])
+def test_a_copy_that_is_compared_is_struck_at_each_call(how: str, mounting: None, tmp_path: Path, seed: int) -> None:
+    def on(home: Path) -> Volume:
+        return Volume(home, mib=320 if how == "power" else 160, kind="xfs" if how == "power" else "ext4")
+
+    with on(tmp_path / "count") as volume:
+        count = calls_of_a_copy(Trial(tmp_path / "count/trial", seed, claim=volume.root))
+    assert count > 40, "the calls are not counted any more"
+    found = []
+    for at in range(1 + seed % EVERY, count + 1, EVERY):
+        with on(tmp_path / f"at-{at}") as volume:
+            trial = Trial(tmp_path / f"at-{at}/trial", seed, claim=volume.root)
+            try:
+                wrong, called = struck(trial, how, at, volume if how == "power" else None)
+            finally:
+                trial.clear()
+        found += [f"{how} at call {at} ({called}): {words}" for words in wrong]
+    assert not found, "\n".join(found)
+
+
+def test_a_source_that_rotted_is_found_by_checksum_and_its_copy_by_verify(
+    on_volume: Trial, volume: Volume, tmp_path: Path
+) -> None:
+    source = on_volume.source(large=(2 * MIB,), small=2)
+    assert on_volume.check_done(on_volume.run(source), source) == []
+    on_volume.kill_agents()
+    volume.flip_byte(f"{on_volume.path}/model-00000.bin", 1234567)
+    volume.comes_back()
+    loaded, other = Target(on_volume.path, "workbench", str(volume.root)), tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(DataDiffers, match=r"model-00000\.bin is not what was loaded") as rotted:
+        copy(loaded, LocalPod(), Target("a", "vllm", str(other)), checksum=True, cache=DigestCache(tmp_path / "1"))
+    assert (rotted.value.reason, os.listdir(other)) == ("SourceDamaged", [".pvserve"])
+    # Known by its stamps it is not digested, and the copy is as it is.
+    copy(loaded, LocalPod(), Target("b", "vllm", str(other)), cache=DigestCache(tmp_path / "2"))
+    assert inspect(LocalPod(), "b", "full", mount=str(other)).changed == ("model-00000.bin",)

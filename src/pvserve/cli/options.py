@@ -183,7 +183,11 @@ _BYTES = [
         "--storage-initializer", is_flag=True, default=None, help="Download with KServe's own storage initializer."
     ),
     click.option("--queue", help="Kueue LocalQueue for the Job that fetches."),
-    click.option("--checksum", is_flag=True, help="Read every byte again instead of trusting the digest cache."),
+    click.option(
+        "--checksum",
+        is_flag=True,
+        help="Read every byte again instead of trusting earlier digests, also of a claim that is the source.",
+    ),
 ]
 
 # What a model is and how it is served; wins over a model file.

@@ -6,6 +6,7 @@ Owns the value that all sessions of a load share, and its last words. Must not s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote
@@ -32,6 +33,7 @@ class Ask:
     source: Target | None = None  # in the pod itself; None: the files are on this machine
     wanted: str = ""  # the manifest's digest where only this content will do
     checksum: bool = False  # digests of earlier times are not trusted
+    stamped: Sequence[str] = ()  # what its stamps say of a source in the pod, "" where there is none
 
     def rows(self) -> list[list[object]]:
         """The files as the agent wants to hear of them."""

@@ -12,8 +12,8 @@ from importlib import abc, resources, util
 
 MODULES = (
     "frames", "volume", "journal", "expected", "place", "neighbours", "stamps", "reuse", "syncing", "ledger", "direct",
-    "cells", "whole", "receiver", "publish", "source", "copier", "survey", "questions", "remove", "leftovers", "tidy",
-    "session", "serve", "greeting", "listen",
+    "cells", "whole", "compared", "receiver", "publish", "source", "copier", "survey", "questions", "remove",
+    "leftovers", "tidy", "session", "serve", "greeting", "listen",
 )  # fmt: skip
 NAME = "pvserve-agent"
 

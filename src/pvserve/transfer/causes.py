@@ -256,7 +256,7 @@ def differs(target: Target, path: str, expected: str, found: str) -> DataDiffers
     return DataDiffers(
         "VolumeCorrupts",
         f"{shown(path)} was written to claim {target.claim} more than once and read back differently each time: "
-        f"{shown(found)} instead of sha256 {expected}",
+        f"{shown(found)} instead of {f'sha256 {expected}' if expected else 'what was written'}",
         subject=str(target),
         remedy=("the storage below this claim damages data: tell its administrator",),
     )
@@ -270,6 +270,17 @@ def damaged(found: Found, digest: str) -> DataDiffers:
         f"and should be {found.promised_sha256}",
         subject=str(found.real),
         remedy=(f"rm {found.real}", "download the model again"),
+    )
+
+
+def rotted(source: Target, found: Found, digest: str, stamp: str) -> DataDiffers:
+    """A file on a claim has other bytes than when it was published there, though by its stamp nobody wrote to it."""
+    return DataDiffers(
+        "SourceDamaged",
+        f"{shown(found.path)} is not what was loaded to {source}: its sha256 is {digest}, and was {stamp}; nobody has "
+        "written to it since, so the storage below has damaged it",
+        subject=str(source),
+        remedy=(f"pvserve verify {source} names all such files", "load the model to that claim again"),
     )
 
 

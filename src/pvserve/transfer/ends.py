@@ -15,6 +15,7 @@ from pvserve.transfer.answers import answer
 from pvserve.transfer.ask import Ask, finish, send_manifest, written
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.claim_source import digest_source
+from pvserve.transfer.judging import check_source
 from pvserve.transfer.looking import Look, look
 from pvserve.transfer.progress import Progress
 from pvserve.transfer.session import Session
@@ -81,6 +82,7 @@ class AgentEnd:
         ask = self._ask
         assert ask.source is not None
         for number, digest, began in digest_source(self._channel.control, ask, ask.source):
+            check_source(ask, number, digest)
             ask.known[number] = digest
             ask.cache.put(ask.listing.entries[number], digest, read_at_ns=began)
 

@@ -92,7 +92,7 @@ def copy(
     def begin(channel: Channel) -> Ask:
         found = _listed(channel, source, include, exclude, same_as)
         ask = _ask(found.listing, target, digests, terms)
-        ask.source = source
+        ask.source, ask.stamped = source, found.stamped
         if not ask.checksum:
             ask.known = [mine or stamp for mine, stamp in zip(ask.known, found.stamped, strict=True)]
             if same_as is not None:

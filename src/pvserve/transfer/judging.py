@@ -17,6 +17,15 @@ TRIES = 3  # times that one file may come back wrong
 Digested = tuple[int, str, int]  # file number, hex sha256, wall clock in ns when reading began
 
 
+def check_source(ask: Ask, number: int, digest: str) -> None:
+    """Raise DataDiffers where what was read of a file is not what its publisher, or its stamp, promises."""
+    found = ask.listing.entries[number]
+    if found.promised_sha256 and digest != found.promised_sha256:
+        raise causes.damaged(found, digest)
+    if ask.source is not None and ask.stamped and ask.stamped[number] not in ("", digest):
+        raise causes.rotted(ask.source, found, digest, ask.stamped[number])
+
+
 class Judge:
     """Of one session; `moved` is called when files were found equal, `differs` with a file that was not."""
 
@@ -37,11 +46,9 @@ class Judge:
         return len(self._good) == len(self._entries)
 
     def source_digests(self, found: Sequence[Digested]) -> None:
-        """What was read of the source; `Ask.known` has it. Raises DataDiffers where its publisher promises another."""
+        """What was read of the source; `Ask.known` has it. Raises DataDiffers as `check_source` does."""
         for number, digest, _ in found:
-            promised = self._entries[number].promised_sha256
-            if promised and digest != promised:
-                raise causes.damaged(self._entries[number], digest)
+            check_source(self._ask, number, digest)
         with self._lock:
             for number, digest, began in found:
                 self._ask.cache.put(self._entries[number], digest, read_at_ns=began)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pvserve.errors import Refused
+from pvserve.errors import DataDiffers, Refused
 from pvserve.model import DigestCache, listing
 from pvserve.transfer import Target, copy, load
 from pvserve.transfer.agent.copier import Copier
@@ -67,12 +67,16 @@ def test_stamps_are_found_above_and_below(path: str, known: int, loaded: Path, c
     assert len(stamps_below(os.open(claim, os.O_RDONLY), path)) == known
 
 
-def test_a_copy_trusts_stamps_and_still_reads_what_it_wrote(loaded: Path, claim: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("checksum", [False, True])
+def test_a_source_that_is_not_what_its_stamps_say_is_named(
+    checksum: bool, loaded: Path, claim: Path, tmp_path: Path
+) -> None:
+    """As when it rotted; without --checksum where the copy is digested, as one that the kernel makes is."""
     forged(claim)
-    done = copied(claim, tmp_path)
-    assert contents(tmp_path / "other/copy") == contents(loaded)
-    assert done.sent_bytes == 2 * done.manifest.bytes  # the wrong digests were found, the source read, and copied again
-    assert {entry.sha256 for entry in done.manifest.entries} & {"0" * 64} == set()
+    with pytest.raises(DataDiffers, match=r"is not what was loaded to pvc://workbench/models/granite") as rotted:
+        copied(claim, tmp_path, checksum=checksum)
+    assert rotted.value.reason == "SourceDamaged"
+    assert os.listdir(tmp_path / "other") == [".pvserve"]
 
 
 def test_what_somebody_else_put_there_is_described_and_gets_no_stamps(
@@ -89,7 +93,7 @@ def test_what_somebody_else_put_there_is_described_and_gets_no_stamps(
 
 
 def test_checksum_reads_every_byte_again(loaded: Path, claim: Path, tmp_path: Path) -> None:
-    forged(claim)
+    stamps_of(claim).unlink()
     done = copied(claim, tmp_path, checksum=True)
     assert done.sent_bytes == done.manifest.bytes
     assert contents(tmp_path / "other/copy") == contents(loaded)

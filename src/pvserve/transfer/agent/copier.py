@@ -1,4 +1,4 @@
-"""The copy from a source in this pod to the volume: shared blocks, else in the kernel, else read and written.
+"""The copy from a source in this pod to the volume: shared blocks, else in the kernel, else read, written and compared.
 
 Owns the copying threads. Must not decide what is copied, nor whether it arrived: the client does, by both digests.
 """
@@ -12,19 +12,27 @@ import os
 import queue
 import threading
 import time
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
+from .compared import Compared
 from .direct import PIECE, Past, room
 from .expected import LET_GO, Expected, Large
 from .frames import CELL, CHECKED, PACKED, SMALL, SOURCED
 from .receiver import PACK_FILES, Receiver
-from .reuse import FICLONE, NO_CLONE
-from .source import Origin, Source, SourceChanged, SourceUnreadable, large_piece, piece
+from .reuse import FICLONE, NO_CLONE, NotInKernel, copy_range
+from .source import Origin, Source, SourceChanged, SourceUnreadable, check, large_piece, piece
 from .volume import FILE_MODE, PLAIN, Tree, Unsafe
 
 COPIERS = 2
 
 Tell = Callable[[int, bytes, int, int], None]
+
+
+class Hand(NamedTuple):
+    """What each copying thread has for itself."""
+
+    tree: Tree
+    compared: Compared
 
 
 class Copier:
@@ -44,7 +52,7 @@ class Copier:
         self._tell = tell
         self._fail = fail
         self._shares = True  # until the file system says that it cannot
-        self._in_kernel = True
+        self._in_kernel: bool | None = None  # not known yet
         self._work: queue.Queue[tuple[list[int], bool]] = queue.Queue()
         for _ in range(COPIERS):
             threading.Thread(target=self._serve, daemon=True).start()
@@ -78,26 +86,26 @@ class Copier:
         return True
 
     def _serve(self) -> None:
-        tree = Tree(self._receiver.files)
+        hand = Hand(Tree(self._receiver.files), self._receiver.comparing())
         try:
             while True:
                 numbers, send = self._work.get()
-                self._carry_out(numbers, send, tree)
+                self._carry_out(numbers, send, hand)
         except BaseException as error:  # noqa: BLE001 - a thread's last word must reach the client
             self._fail(error)
 
-    def _carry_out(self, numbers: list[int], send: bool, tree: Tree) -> None:
+    def _carry_out(self, numbers: list[int], send: bool, hand: Hand) -> None:
         files = [self._receiver.expected[number] for number in numbers]
         if not send:
             tell_digests(self._source, [(number, self._origins[number]) for number in numbers], self._tell)
         elif self._shares and not _begun(files[0]) and all(file.digest for file in files):
-            rest = self._share_known(files, tree)
+            rest = self._share_known(files, hand.tree)
             if rest:
-                self._carry_out(rest, send, tree)
+                self._carry_out(rest, send, hand)
         elif isinstance(files[0], Large):
-            self._copy_large(files[0], self._origins[files[0].number], tree)
+            self._copy_large(files[0], self._origins[files[0].number], hand)
         else:
-            self._copy_pack(numbers, tree)
+            self._copy_pack(numbers, hand.tree)
 
     def _share_known(self, files: list[Expected], tree: Tree) -> list[int]:
         """Share the blocks of files whose digests are known, so that nothing is read; what cannot be shared."""
@@ -112,27 +120,40 @@ class Copier:
                 return
             yield file, handle
 
-    def _copy_large(self, file: Large, origin: Origin, tree: Tree) -> None:
+    def _copy_large(self, file: Large, origin: Origin, hand: Hand) -> None:
         began = time.time_ns()
-        digest = b""
+        digest = None if file.digest else hashlib.sha256()
         with self._source.reading(origin) as original:
-            handle = self._shared(file, original, tree) if self._shares and not file.durable_count else -1
+            handle = self._shared(file, original, hand.tree) if self._shares and not file.durable_count else -1
             if handle >= 0:
                 self._receiver.take_copy(file, lambda: handle)
+                read = bytes.fromhex(file.verified)  # one set of blocks has one digest
+            elif file.durable_count or self._copies_in_kernel(file, original, hand.tree):
+                self._copy_cells(file, original, origin, digest)
+                read = digest.digest() if digest else b""
             else:
-                digest = self._copy_cells(file, original, origin)
-        if handle >= 0 and file.verified:  # one set of blocks has one digest
-            digest = bytes.fromhex(file.verified)
-        if digest:
-            self._tell(SOURCED, CHECKED.pack(file.number, digest), 1, began)
+                read = self._copy_compared(file, original, origin, hand, digest)
+        if read:
+            self._tell(SOURCED, CHECKED.pack(file.number, read), 1, began)
+
+    def _copies_in_kernel(self, file: Large, original: int, tree: Tree) -> bool:
+        """Whether the kernel copies between the two file systems, tried once, with the first piece of a file."""
+        if self._in_kernel is None:
+            handle, _, _ = _new(file, tree)
+            try:
+                copy_range(original, handle, 0, min(PIECE, file.size))
+                self._in_kernel = True
+            except NotInKernel:
+                self._in_kernel = False
+            except OSError:  # of the volume: the copy itself tells it
+                return False
+            finally:
+                os.close(handle)
+        return self._in_kernel
 
     def _shared(self, file: Expected, original: int, tree: Tree) -> int:
         """A new file of the source's blocks, copied on write; -1 where no file system can share these two."""
-        parent, _, name = file.path.rpartition("/")
-        directory = tree.directory(parent, make=True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=directory)
-        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN, file.mode, dir_fd=directory)
+        handle, name, directory = _new(file, tree)
         try:
             if file.size:
                 fcntl.ioctl(handle, FICLONE, original)
@@ -146,9 +167,33 @@ class Copier:
             return -1
         return handle
 
-    def _copy_cells(self, file: Large, original: int, origin: Origin) -> bytes:
-        """Copy what is not durable yet; the digest of all, "" where it is known."""
-        digest = None if file.digest else hashlib.sha256()
+    def _copy_compared(self, file: Large, original: int, origin: Origin, hand: Hand, digest: Any) -> bytes:
+        """Copy all of it into a new file and compare what the volume gives back; `digest` hears what is read.
+
+        The digest of what was read; "" where it was known, or not all was read.
+        """
+        source = Past(original, os.O_RDONLY)
+
+        def read(buffer: memoryview, offset: int) -> memoryview:
+            view = large_piece(source, buffer, offset, origin)
+            if digest:
+                digest.update(view)
+            source.let_go(offset + len(view), offset)
+            return view
+
+        def digest_of_all() -> bytes:
+            check(original, origin)
+            return bytes(digest.digest()) if digest else bytes.fromhex(file.digest)
+
+        handle, _, _ = _new(file, hand.tree)
+        try:
+            equal = hand.compared.take(file, handle, read, digest_of_all)
+        finally:
+            os.close(handle)
+        return bytes(digest.digest()) if equal and digest else b""
+
+    def _copy_cells(self, file: Large, original: int, origin: Origin, digest: Any) -> None:
+        """Copy what is not durable yet; `digest` hears all."""
         source, buffer = Past(original, os.O_RDONLY), room()
         there = bytes(file.durable)
         step = CELL if file.durable_count else PIECE
@@ -166,7 +211,6 @@ class Copier:
                     self._receiver.cells(file.number, offset, view)
             if (offset + step) % LET_GO == 0:
                 source.let_go(offset)
-        return digest.digest() if digest else b""
 
     def _copy_pack(self, numbers: list[int], tree: Tree) -> None:
         """Small files as if they had come in a PACK."""
@@ -192,3 +236,13 @@ def tell_digests(source: Source, origins: list[tuple[int, Origin]], tell: Tell) 
 def _begun(file: Expected) -> bool:
     """Whether pieces of it are durable, which sharing the source's blocks would throw away."""
     return isinstance(file, Large) and bool(file.durable_count)
+
+
+def _new(file: Expected, tree: Tree) -> tuple[int, str, int]:
+    """A new file, in the place of one that a stopped run left: open; its name and directory."""
+    parent, _, name = file.path.rpartition("/")
+    directory = tree.directory(parent, make=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN, file.mode, dir_fd=directory)
+    return handle, name, directory

@@ -70,7 +70,8 @@ class Ledger:
             return
         if error.errno not in FATAL:
             self.forget(file)
-            self._tell(BAD, os.strerror(error.errno or 0).encode(), file.number)
+            why = error.strerror or os.strerror(error.errno or 0)
+            self._tell(BAD, why.encode("utf-8", "replace"), file.number)
             return
         if condemn:
             with contextlib.suppress(OSError):  # what cannot be noted is found by its digest

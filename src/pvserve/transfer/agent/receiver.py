@@ -14,6 +14,7 @@ import time
 from typing import Callable, Iterable
 
 from .cells import Cells, Given
+from .compared import Compared
 from .expected import Expected, Large
 from .frames import CELL, Broken
 from .ledger import Ledger, Tell
@@ -125,6 +126,10 @@ class Receiver:
         except NotInKernel:
             return False
         return True
+
+    def comparing(self) -> Compared:
+        """What copies and compares large files, for one thread."""
+        return Compared(self._ledger, self._system.believed)
 
     def pack(self, count: int, payload: memoryview, tree: Tree) -> None:
         """Many small files, whole. `tree` belongs to the calling thread."""

@@ -129,9 +129,9 @@ class Source:
         """The file, as it was listed, before and after."""
         handle = self._open(origin)
         try:
-            _check(handle, origin)
+            check(handle, origin)
             yield handle
-            _check(handle, origin)
+            check(handle, origin)
         finally:
             os.close(handle)
 
@@ -184,7 +184,7 @@ def piece(handle: int, buffer: memoryview, offset: int, origin: Origin) -> memor
         except OSError as error:
             raise _unreadable(origin, offset + done, error) from error
         if not count:
-            _check(handle, origin)
+            check(handle, origin)
             raise _unreadable(origin, offset + done, OSError(errno.EIO, "it ends here, though it is listed as longer"))
         done += count
     return view
@@ -198,12 +198,13 @@ def large_piece(source: Past, buffer: memoryview, offset: int, origin: Origin) -
     except OSError as error:
         raise _unreadable(origin, offset, error) from error
     if len(view) < size:
-        _check(source.handle, origin)
+        check(source.handle, origin)
         raise _unreadable(origin, offset, OSError(errno.EIO, "it ends here, though it is listed as longer"))
     return view
 
 
-def _check(handle: int, origin: Origin) -> None:
+def check(handle: int, origin: Origin) -> None:
+    """Raise SourceChanged where an open file is not what was listed."""
     info = os.fstat(handle)
     if (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino) != origin.identity:
         raise SourceChanged(origin.path)

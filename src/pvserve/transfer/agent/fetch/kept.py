@@ -6,7 +6,9 @@ Owns the buffers that connections fill, and the comparison. Must not know where 
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable
+from typing import Callable
+
+from pvserve.transfer.agent.direct import equal
 
 from .work import PIECE, Stopped
 
@@ -70,7 +72,7 @@ class Kept:
             buffer, view = self._cells.pop((number, offset), (None, None))
         if buffer is None or view is None:
             return
-        same = _equal(view, back)
+        same = equal(view, back)
         with self._changed:
             if not same:
                 self.differing.setdefault(number, offset)
@@ -98,11 +100,3 @@ class Kept:
         if not buffer.uses:
             self._free.append(buffer)
             self._changed.notify()
-
-
-def _equal(came: memoryview, back: memoryview) -> bool:
-    """By the C library's memcmp, which Python uses where a bytearray is on the left, and not for two memoryviews."""
-    whole: Any = back.obj
-    if not isinstance(whole, bytearray) or len(whole) != len(back):
-        whole = bytearray(back)
-    return bool(whole == came)
