@@ -91,10 +91,11 @@ class AgentEnd:
         session = Session(self._ask, self._channel, self._progress)
         try:
             session.run()
-            # While the last files are read back; of a source in the pod a digest may turn out wrong till then.
-            early = written(manifest_from(self._ask)) if self._ask.source is None else None
+            # While the last files are read back. Of a source in the pod a digest may turn out wrong till then.
+            known = list(self._ask.known)
+            early = None if self._ask.source and self._ask.wanted else written(manifest_from(self._ask))
             session.finish()
-            what = early or written(manifest_from(self._ask))
+            what = early if early and known == self._ask.known else written(manifest_from(self._ask))
             session.publish(what)
             self._channel.control.send(BYE)
             return what.manifest

@@ -180,12 +180,15 @@ class Session:
                 large.append(number)
             else:
                 small.append(number)
+        packed = [Job(numbers) for numbers in packs(self._entries, small)]
+        whole = []
         for number in sorted(large, key=lambda number: -self._entries[number].size):
             row = have.get(number, [""])
             skip = self._skip(number, row[1]) if row[0] == "d" else None
-            self._sender.add(Job([number], skip, send=row[0] not in ("v", "c")))
-        for numbers in packs(self._entries, small):
-            self._sender.add(Job(numbers))
+            whole.append(Job([number], skip, send=row[0] not in ("v", "c")))
+        # Within the pod small ones become durable while large ones are copied.
+        for job in [*whole, *packed] if self._ask.source is None else [*packed, *whole]:
+            self._sender.add(job)
         for numbers in packs(self._entries, digest_only):
             self._sender.add(Job(numbers, send=False))
 

@@ -5,7 +5,6 @@ Owns the copying threads. Must not decide what is copied, nor whether it arrived
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -32,6 +31,7 @@ class Hand(NamedTuple):
     """What each copying thread has for itself."""
 
     tree: Tree
+    source: Tree
     compared: Compared
 
 
@@ -86,7 +86,7 @@ class Copier:
         return True
 
     def _serve(self) -> None:
-        hand = Hand(Tree(self._receiver.files), self._receiver.comparing())
+        hand = Hand(Tree(self._receiver.files), Tree(self._source.root), self._receiver.comparing())
         try:
             while True:
                 numbers, send = self._work.get()
@@ -99,23 +99,23 @@ class Copier:
         if not send:
             tell_digests(self._source, [(number, self._origins[number]) for number in numbers], self._tell)
         elif self._shares and not _begun(files[0]) and all(file.digest for file in files):
-            rest = self._share_known(files, hand.tree)
+            rest = self._share_known(files, hand)
             if rest:
                 self._carry_out(rest, send, hand)
         elif isinstance(files[0], Large):
             self._copy_large(files[0], self._origins[files[0].number], hand)
         else:
-            self._copy_pack(numbers, hand.tree)
+            self._copy_pack(numbers, hand)
 
-    def _share_known(self, files: list[Expected], tree: Tree) -> list[int]:
+    def _share_known(self, files: list[Expected], hand: Hand) -> list[int]:
         """Share the blocks of files whose digests are known, so that nothing is read; what cannot be shared."""
-        done = self._receiver.take_shared(len(files), self._shared_ones(files, tree))
+        done = self._receiver.take_shared(len(files), self._shared_ones(files, hand))
         return [file.number for file in files[done:]]
 
-    def _shared_ones(self, files: list[Expected], tree: Tree) -> Iterator[tuple[Expected, int]]:
+    def _shared_ones(self, files: list[Expected], hand: Hand) -> Iterator[tuple[Expected, int]]:
         for file in files:
-            with self._source.reading(self._origins[file.number]) as original:
-                handle = self._shared(file, original, tree) if self._shares else -1
+            with self._source.reading(self._origins[file.number], hand.source) as original:
+                handle = self._shared(file, original, hand.tree) if self._shares else -1
             if handle < 0:
                 return
             yield file, handle
@@ -212,18 +212,18 @@ class Copier:
             if (offset + step) % LET_GO == 0:
                 source.let_go(offset)
 
-    def _copy_pack(self, numbers: list[int], tree: Tree) -> None:
+    def _copy_pack(self, numbers: list[int], hand: Hand) -> None:
         """Small files as if they had come in a PACK."""
         table, body, buffer = bytearray(), bytearray(), memoryview(bytearray(SMALL))
         for number in numbers:
             origin, began = self._origins[number], time.time_ns()
-            with self._source.reading(origin) as handle:
+            with self._source.reading(origin, hand.source) as handle:
                 view = piece(handle, buffer, 0, origin)
             if not self._receiver.expected[number].digest:
                 self._tell(SOURCED, CHECKED.pack(number, hashlib.sha256(view).digest()), 1, began)
             table += PACKED.pack(number, len(view))
             body += view
-        self._receiver.pack(len(numbers), memoryview(table + body), tree)
+        self._receiver.pack(len(numbers), memoryview(table + body), hand.tree)
 
 
 def tell_digests(source: Source, origins: list[tuple[int, Origin]], tell: Tell) -> None:
@@ -242,7 +242,9 @@ def _new(file: Expected, tree: Tree) -> tuple[int, str, int]:
     """A new file, in the place of one that a stopped run left: open; its name and directory."""
     parent, _, name = file.path.rpartition("/")
     directory = tree.directory(parent, make=True)
-    with contextlib.suppress(FileNotFoundError):
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN
+    try:
+        return os.open(name, flags, file.mode, dir_fd=directory), name, directory
+    except FileExistsError:
         os.unlink(name, dir_fd=directory)
-    handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | PLAIN, file.mode, dir_fd=directory)
-    return handle, name, directory
+        return os.open(name, flags, file.mode, dir_fd=directory), name, directory

@@ -17,7 +17,7 @@ from .expected import LET_GO
 from .frames import SMALL
 from .place import META
 from .stamps import Known, identity_of, stamps_below
-from .volume import PLAIN, Told, Unsafe, components, open_directory
+from .volume import PLAIN, Told, Tree, Unsafe, components, open_directory
 
 NAMES_LIMIT = 1_000_000  # links that fan out could name a file without end
 FILE_IS = {
@@ -105,13 +105,16 @@ class Source:
                     yield row
 
     def _row(self, path: str, name: str, above: tuple[str, ...]) -> tuple[Row, str]:
-        """The row of a file, or the real path of a directory to walk."""
+        """The row of a file, or the real path of a directory to walk. The directory of `name` is real, and inside."""
+        real = name
         try:
-            real = os.path.realpath(name)
-            info = os.stat(real, follow_symlinks=False)
+            info = os.stat(name, follow_symlinks=False)
+            if stat.S_ISLNK(info.st_mode):
+                real = os.path.realpath(name)
+                info = os.stat(real, follow_symlinks=False)
         except OSError as error:
             return _faulty(path, f"cannot be read: {os.strerror(error.errno or 0)}"), ""
-        if not any(_inside(home, real) for home in self._homes):
+        if real is not name and not any(_inside(home, real) for home in self._homes):
             return _faulty(path, "is a link that leaves the model directory"), ""
         if stat.S_ISDIR(info.st_mode) and real not in above:
             return [], real
@@ -122,12 +125,17 @@ class Source:
         identity = [info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino]
         digest = self._stamps.get(identity_of(info), "") if info.st_dev == self._device else ""
         executable = bool(info.st_mode & stat.S_IXUSR)
-        return [path, *identity, executable, os.path.relpath(real, self.mount), "", digest], ""
+        return [path, *identity, executable, self._below(real), "", digest], ""
+
+    def _below(self, real: str) -> str:
+        """A real path, from the mount."""
+        top = self.mount.rstrip("/") + "/"
+        return real[len(top) :] if real.startswith(top) else os.path.relpath(real, self.mount)
 
     @contextlib.contextmanager
-    def reading(self, origin: Origin) -> Iterator[int]:
-        """The file, as it was listed, before and after."""
-        handle = self._open(origin)
+    def reading(self, origin: Origin, tree: Tree | None = None) -> Iterator[int]:
+        """The file, as it was listed, before and after; `tree` of `root`, of whoever reads many."""
+        handle = self._open(origin, tree)
         try:
             check(handle, origin)
             yield handle
@@ -135,9 +143,11 @@ class Source:
         finally:
             os.close(handle)
 
-    def _open(self, origin: Origin) -> int:
+    def _open(self, origin: Origin, tree: Tree | None) -> int:
         parent, _, name = origin.real.rpartition("/")
         try:
+            if tree is not None:
+                return os.open(name, os.O_RDONLY | PLAIN, dir_fd=tree.directory(parent))
             directory = open_directory(self.root, parent)
             try:
                 return os.open(name, os.O_RDONLY | PLAIN, dir_fd=directory)

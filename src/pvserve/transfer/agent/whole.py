@@ -94,7 +94,8 @@ class Whole:
         """Up to `count` files that share blocks with others of the digest that is expected of them, each open once it
         is made: they are only made durable. How many there were."""
         pack = Pack(self._mark(count), [])
-        pack.files.extend(made)
+        with self._turn:
+            pack.files.extend(made)
         done = len(pack.files)
         told = []
         for file, handle in self._synced([pack]):
