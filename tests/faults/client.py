@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import resource
 import signal
 import struct
 import threading
@@ -82,6 +83,7 @@ class _Watch:
         self.numbers = [0, 0, 0]
         self.strike = job.strike
         self.pace = job.pace
+        self.read = 0  # bytes, of files and streams
         self.began = self.published = 0.0  # the last session, on the clock that all processes share
         self._patch()
 
@@ -108,6 +110,8 @@ class _Watch:
             self.add(0, 1)
             if kind == frames.FINISH:
                 self.published = time.monotonic()
+                # Now, before the agent is waited for: what a child has read would count too.
+                self.read = int(Path("/proc/self/io").read_text().partition("rchar: ")[2].split()[0])
             send(wire, buffer, size, kind, number, offset)
             if kind in (frames.DATA, frames.PACK):
                 if self.pace:
@@ -173,6 +177,12 @@ def _brought(job: Job, cancel: threading.Event, listen: Callable[[Any], None]) -
     return load(listing(job.source), pod, target, via="exec" if job.via == "shell" else job.via, **terms)
 
 
+def _memory() -> dict[str, int]:
+    """Peaks in bytes: our own, and of an agent whose end was waited for."""
+    ours, theirs = (resource.getrusage(who).ru_maxrss << 10 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {"client_memory": ours, "agent_memory": theirs}
+
+
 def main(job: Job) -> None:
     """Load, and say what became of it."""
     cancel = threading.Event()
@@ -196,7 +206,7 @@ def main(job: Job) -> None:
     except BaseException:  # noqa: BLE001 - a traceback at the user is a violation too
         said = {"code": 1, "reason": "Traceback", "message": traceback.format_exc()[-1500:]}
     said |= {"seconds": time.monotonic() - began, "waits": waits[-20:]}
-    said |= {"began": watch.began, "published": watch.published}
+    said |= {"began": watch.began, "published": watch.published, "read": watch.read, **_memory()}
     temporary = job.report + ".new"
     Path(temporary).write_text(json.dumps(said))
     os.rename(temporary, job.report)

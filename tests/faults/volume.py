@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -144,6 +145,23 @@ class Volume:
             before = os.pread(device.fileno(), 1, place)
             os.pwrite(device.fileno(), bytes([before[0] ^ 0x40]), place)
         run("blockdev", "--flushbufs", f"/dev/{self.device}")
+
+    @contextlib.contextmanager
+    def unreadable(self, keep: int = MIB):
+        """The device lost all but its first bytes: what is not in memory gives EIO. Afterwards it has them again."""
+        run("sync", "-f", self.root)
+        saved = self.image.with_suffix(".saved")
+        run("cp", "--sparse=always", self.image, saved)
+        size = self.image.stat().st_size
+        os.truncate(self.image, keep)
+        run("blockdev", "--flushbufs", f"/dev/{self.device}")
+        try:
+            yield
+        finally:
+            os.truncate(self.image, size)
+            with saved.open("rb") as held, self.image.open("r+b") as file:
+                shutil.copyfileobj(held, file, 4 * MIB)
+            run("blockdev", "--flushbufs", f"/dev/{self.device}")
 
     @contextlib.contextmanager
     def frozen(self):

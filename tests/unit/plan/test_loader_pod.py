@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 from pvserve.plan.loader import PodIdentity, loader_identity, loader_pod
@@ -34,6 +36,24 @@ def test_pod_security_restricted_is_kept() -> None:
     assert container["allowPrivilegeEscalation"] is False
     assert container["capabilities"] == {"drop": ["ALL"]}
     assert container["readOnlyRootFilesystem"] is True
+
+
+def test_it_ends_by_itself_when_nobody_was_heard_for_five_minutes(tmp_path: Path) -> None:
+    """Its own script, where `sleep` takes no time and the client is heard while it is called for the first 20 times."""
+    heard, slept = tmp_path / "heard", tmp_path / "slept"
+    quick = tmp_path / "sleep"
+    quick.write_text(f"#!/bin/sh\necho $1 >>{slept}\n[ $(wc -l <{slept}) -gt 20 ] || : >{heard}\n")
+    quick.chmod(0o755)
+    [container] = pod()["spec"]["containers"]
+    shell, flag, script, _, seconds = container["command"]
+    done = subprocess.run(
+        [shell, flag, script, str(heard), seconds], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, timeout=60
+    )
+    assert done.returncode == 0
+    assert seconds == "300"
+    times = [int(line) for line in slept.read_text().splitlines()]
+    assert sum(times[20:]) == 300
+    assert not heard.exists()
 
 
 def test_no_service_account_token_and_no_service_links() -> None:
