@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pvserve.cluster.admission import refused_by_admission
 from pvserve.cluster.request import MANAGER, Request
 from pvserve.errors import NotAllowed, PvserveError, Refused, Temporary
 from pvserve.facts import Right, Unknown
@@ -120,8 +121,12 @@ def _forbidden(request: Request, status: Mapping[str, Any], message: str, server
     found = _RBAC.search(message)
     if found is None:
         causes = {cause.get("reason") for cause in (status.get("details") or {}).get("causes") or ()}
-        reason = "NamespaceTerminating" if "NamespaceTerminating" in causes else "AdmissionDenied"
-        return Refused(reason, f"the cluster refused {request.subject}: {message}", subject=request.subject)
+        words = f"the cluster refused {request.subject}: {message}"
+        if "NamespaceTerminating" in causes:
+            remedy: tuple[str, ...] = (f"kubectl get namespace {request.namespace}", "name another one with -n")
+            return Refused("NamespaceTerminating", words, subject=request.subject, remedy=remedy)
+        remedy = refused_by_admission(message, request.namespace)
+        return Refused("AdmissionDenied", words, subject=request.subject, remedy=remedy)
     user = found["user"]
     if user == ANONYMOUS:
         return not_logged_in(f"{server} knows nobody: no credentials were sent", server, detail=message)
@@ -236,7 +241,8 @@ def _invalid(request: Request, status: Mapping[str, Any], message: str) -> Refus
         words = f"{request.subject}: the cluster knows no field {fields}"
         return Refused("UnknownField", words, subject=request.subject, remedy=_explain(request), detail=message)
     words = f"the cluster refused {request.subject}: {'; '.join(lines) if lines else message}"
-    return Refused("Invalid", words, subject=request.subject, detail=message if lines else "")
+    remedy = refused_by_admission(message, request.namespace)
+    return Refused("Invalid", words, subject=request.subject, remedy=remedy, detail=message if lines else "")
 
 
 def _explain(request: Request) -> tuple[str, ...]:

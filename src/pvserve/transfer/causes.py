@@ -227,7 +227,7 @@ def not_removable(code: str, text: str, target: Target) -> Refused:
             subject=str(target),
             remedy=(f"look at it, and if it is to go, type its name: pvserve rm {target} --name {target.path}",),
         )
-    return entangled(text.removeprefix("model "), target)
+    return entangled(text, target)
 
 
 def entangled(other: str, target: Target) -> Refused:

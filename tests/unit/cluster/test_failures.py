@@ -80,6 +80,27 @@ def test_refusals_that_no_role_mends_are_not_called_missing_rights(message: str,
     assert message in error.message
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "command"),
+    [
+        (403, 'pods "x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=0', "resourcequota q -n llm"),
+        (403, 'pods "x" is forbidden: failed quota: q: must specify limits.cpu for: pvserve', "resourcequota q -n llm"),
+        (403, 'pods "x" is forbidden: maximum memory usage per Container is 64Mi, but', "describe limitrange -n llm"),
+        (422, 'Invalid value: "200m": must be less than or equal to cpu limit of 100m', "describe limitrange -n llm"),
+        (
+            403,
+            'pods "x" is forbidden: violates PodSecurity "restricted:latest": host',
+            "get namespace llm --show-labels",
+        ),
+        (403, 'admission webhook "scc.example" denied the request: no', "validatingwebhookconfigurations"),
+    ],
+)
+def test_what_admission_refused_is_looked_at_by_a_command(code: int, message: str, command: str) -> None:
+    error = means(code, message, "Forbidden" if code == 403 else "Invalid")
+    assert isinstance(error, Refused)
+    assert command in error.remedy[0]
+
+
 def test_object_namespace_and_kind_are_told_apart() -> None:
     missing = means(404, 'pods "loader" not found', "NotFound", name="loader", kind="pods")
     assert (missing.reason, missing.message) == ("NotFound", "Pod llm/loader does not exist")

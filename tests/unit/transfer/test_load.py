@@ -78,7 +78,7 @@ def test_no_model_comes_to_lie_inside_another(path: str, source: Path, claim: Pa
     with pytest.raises(Refused) as refused:
         load(listing(source), LocalPod(), Target(path, "vllm", str(claim)), cache=cache, replace=True)
     assert refused.value.reason == "PathHoldsModels"
-    assert "team/granite" in refused.value.remedy[1]
+    assert refused.value.remedy[1] == "or remove the other model first: pvserve rm pvc://vllm/team/granite"
     assert inspect(LocalPod(), "team/granite", "full", mount=str(claim)).matches == 6
     assert contents(claim / "team/granite") == contents(source)
     assert os.listdir(claim / ".pvserve/partial") == []

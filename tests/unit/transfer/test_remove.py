@@ -108,6 +108,7 @@ def test_a_model_that_came_to_lie_inside_another_can_leave_it(claim: Path, cache
     (record / "path").write_text("team/granite")
     gone(inner)
     assert not (claim / "team/granite/adapter").exists()
+    gone(inner, 3)
     assert (claim / "team/granite").is_dir()
 
 

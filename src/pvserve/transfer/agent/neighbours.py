@@ -15,14 +15,14 @@ PATH_LIMIT = 1 << 16
 
 
 class Entangled(Told):
-    """Another model lies above or below the path."""
+    """Another model lies above or below the path: the one at the path that this says."""
 
 
 def check_alone(place: Place, inside: bool = False) -> None:
     """Raise Entangled where another model on the claim lies below the path or, unless `inside` may be, above it."""
     for other in other_paths(place):
         if other.startswith(place.path + "/") or (not inside and place.path.startswith(other + "/")):
-            raise Entangled(f"model {other}")
+            raise Entangled(other)
 
 
 def other_paths(place: Place) -> list[str]:

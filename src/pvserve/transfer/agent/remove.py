@@ -25,7 +25,8 @@ class NotOurs(Told):
 def check_removable(place: Place, named: bool) -> dict[str, Any]:
     """What lies at the path; raises NotOurs where no manifest speaks of it and its name was not typed, Entangled."""
     there, current = place.find(), place.current()
-    check_alone(place, inside=bool(current))  # a model that came to lie inside another one may leave it
+    # A model that came to lie inside another one may leave it, and so may the record of one that went with the other.
+    check_alone(place, inside=bool(current) or there is None)
     if there is not None and not current and not named:
         raise NotOurs(place.path)
     return {"found": there is not None, "current": current}
