@@ -15,7 +15,7 @@ from pvserve.cluster import kserve
 from pvserve.cluster import request as asking
 from pvserve.cluster.exec import ExecStream, Result, open_exec
 from pvserve.cluster.failures import Conflict, FieldConflict, NotFound, Response, as_unknown
-from pvserve.cluster.forward import Tunnel, open_tunnel
+from pvserve.cluster.forward import Forward, open_forward
 from pvserve.cluster.kinds import KNOWN, Resource, api_path
 from pvserve.cluster.line import Line
 from pvserve.cluster.login import logging_in
@@ -24,6 +24,7 @@ from pvserve.cluster.reach import PodReach
 from pvserve.cluster.request import PatchType, Request, on
 from pvserve.cluster.rest import Json, Listed, Rest
 from pvserve.cluster.transport import Transport
+from pvserve.cluster.tunnel import Tunnel
 from pvserve.cluster.watch import Told, watch
 from pvserve.errors import NotAllowed
 from pvserve.facts import Object, Right, Unknown
@@ -219,8 +220,12 @@ class Cluster:
         return execution.run(self.exec(pod, namespace, container, argv), stdin, timeout)
 
     def forward(self, pod: str, namespace: str, port: int) -> Tunnel:
-        """A connection to a port of a pod."""
-        return open_tunnel(self._transport, pod, namespace, port)
+        """A connection to a port of a pod, as a socket."""
+        return Tunnel(self.forwarded(pod, namespace, port))
+
+    def forwarded(self, pod: str, namespace: str, port: int) -> Forward:
+        """The same without a socket in between, which would cost a copy."""
+        return open_forward(self._transport, pod, namespace, port)
 
     def proxied(self, pod: str, namespace: str, port: int, timeout: float) -> Line:
         """As `forward`, but the API server dials the pod itself; something must agree to an upgrade there."""

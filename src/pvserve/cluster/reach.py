@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pvserve.cluster.exec import ExecStream, Result
-from pvserve.cluster.forward import Tunnel
+from pvserve.cluster.forward import Forward
 from pvserve.cluster.line import Line
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class PodReach:
         """A command with open input and output."""
         return self.cluster.exec(self.pod, self.namespace, self.container, argv)
 
-    def forward(self, port: int) -> Tunnel:
+    def forward(self, port: int) -> Forward:
         """A connection to a port of the pod."""
-        return self.cluster.forward(self.pod, self.namespace, port)
+        return self.cluster.forwarded(self.pod, self.namespace, port)
 
     def proxied(self, port: int, timeout: float) -> Line:
         """A connection to a port of the pod that the API server dials, open within `timeout` seconds."""

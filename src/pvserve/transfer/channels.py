@@ -184,10 +184,11 @@ def _direct(name: str, reach: Reach, secret: Secret, port: int, patience: float)
 
     def connect(role: str) -> Wire:
         stream: Stream
-        if name == "proxy":
-            wire, stream = secure_within(reach.proxied(port, patience), secret, role)
+        if name == "pod":
+            wire, stream = secure(_dialed(reach, port, patience), secret, role)
         else:
-            wire, stream = secure(_plain(name, reach, port, patience), secret, role)
+            below = reach.proxied(port, patience) if name == "proxy" else reach.forward(port)
+            wire, stream = secure_within(below, secret, role)
         stream.settimeout(SILENT_SECONDS if role == "control" else None)
         closing.append(stream.close)
         return wire
@@ -202,9 +203,7 @@ def _direct(name: str, reach: Reach, secret: Secret, port: int, patience: float)
         raise
 
 
-def _plain(name: str, reach: Reach, port: int, patience: float) -> socket.socket:
-    if name == "port-forward":
-        return reach.forward(port)
+def _dialed(reach: Reach, port: int, patience: float) -> socket.socket:
     if not reach.address:
         raise OSError("the pod has no address")
     plain = socket.create_connection((reach.address, port), timeout=patience)

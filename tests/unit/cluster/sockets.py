@@ -35,6 +35,13 @@ class Peer:
         text = json.dumps(body).encode()
         self._respond(Response(status, "Refused", Headers({"Content-Length": str(len(text))}), text))
 
+    def refuse_spdy(self) -> bool:
+        """As an API server answers a request whose upgrade a proxy took off; whether SPDY was asked for."""
+        asked = self.request.headers.get("Upgrade") == "SPDY/3.1"
+        if asked:
+            self.refuse(400, {"kind": "Status", "message": "Upgrade request required", "code": 400})
+        return asked
+
     def _respond(self, response: Response) -> None:
         self._protocol.send_response(response)
         self._flush()
@@ -116,15 +123,19 @@ class SocketServer:
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True)
             peer = Peer(sock, self._subprotocols)
-            self.requests.append(peer.request)
-            if not self._refuse:
-                peer.accept()
-            self._behaviour(peer)
-            self.ended.set()
+            if not peer.refuse_spdy():
+                self._behave(peer)
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(1 << 16):  # bytes left unread would make the kernel throw away what was sent
                 pass
         sock.close()
+
+    def _behave(self, peer: Peer) -> None:
+        self.requests.append(peer.request)
+        if not self._refuse:
+            peer.accept()
+        self._behaviour(peer)
+        self.ended.set()
 
     def close(self) -> None:
         self._listening.close()
