@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,10 @@ from pvserve.cluster import Cluster
 
 from .authority import Authority
 from .server import Script, Server
+from .spdy_server import SpdyServer, Spoken
 
 Serve = Callable[..., Server]
+ServeSpdy = Callable[..., tuple[Cluster, SpdyServer]]
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +71,21 @@ users: [{{name: u, user: {{token: {token}}}}}]
 """
     )
     return path
+
+
+@pytest.fixture
+def serve_spdy(authority: Authority, tmp_path: Path) -> Iterator[ServeSpdy]:
+    """A cluster whose ports are served by `spoken`."""
+    running: list[SpdyServer] = []
+
+    def started(spoken: Spoken, *, tls: bool = False) -> Any:
+        server = SpdyServer(spoken, authority.server_context("127.0.0.1") if tls else None)
+        running.append(server)
+        path = kubeconfig(tmp_path, server.url)
+        if tls:
+            path.write_text(path.read_text().replace('"}}]', f'", certificate-authority: {authority.file}}}}}]'))
+        return Cluster.connect(kubeconfig=str(path)), server
+
+    yield started
+    for server in running:
+        server.close()

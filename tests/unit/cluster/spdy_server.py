@@ -14,7 +14,12 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pvserve.cluster import Cluster
+from pvserve.cluster.forward import Forward
+from pvserve.cluster.spdy import Pair
+
 ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
+MIB = 1 << 20
 SYN_STREAM, SYN_REPLY, RST_STREAM, PING, GOAWAY = 1, 2, 3, 6, 7
 FIN = 1
 NO_HEADERS = bytes(12)  # of a reply: whatever it is, it is not read
@@ -149,3 +154,19 @@ class SpdyServer:
 
     def close(self) -> None:
         self._listening.close()
+
+
+def opened(cluster: Cluster) -> Pair:
+    found = cluster.forwarded("predictor", "llm", 8080)
+    assert isinstance(found, Pair)
+    found.settimeout(10)
+    return found
+
+
+def received(port: Forward) -> bytes:
+    """All until the end."""
+    view = memoryview(bytearray(MIB))
+    got = bytearray()
+    while count := port.recv_into(view):
+        got += view[:count]
+    return bytes(got)
