@@ -14,6 +14,7 @@ HOPELESS = {
     "runtime-disabled": "RuntimeDisabled",
     "format-unsupported": "FormatUnsupported",
     "pvc-stopped": "ServiceStopped",
+    "storage-uris-pvc": "ClaimMountedTwice",
 }
 # Alive, but its container sleeps and never listens.
 WAITING = sorted(path.stem for path in RECORDINGS.glob("*.yaml") if path.stem not in HOPELESS)

@@ -10,7 +10,9 @@ from pvserve.facts import Unknown
 
 from .objects import (
     LATER,
+    START,
     claim,
+    container,
     event,
     on_node,
     pod,
@@ -180,4 +182,31 @@ def test_holder_that_ended_holds_nothing() -> None:
 def test_holder_that_may_not_be_read_is_not_invented() -> None:
     waiting = with_claim(unscheduled(ALONE), "models")
     verdict = judge_pod(pods(waiting, neighbours=Unknown("you may not list pods", "forbidden")))
+    assert verdict.hopeless is None
+
+
+def mounted_twice(**status: object) -> dict[str, object]:
+    """A pod on a node, with two volumes of one claim, since START."""
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": START}
+    waiting = with_claim(on_node(pod(conditions=[scheduled], **status)), "models")
+    again = {"name": "adapter", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}}
+    waiting["spec"]["volumes"] += [{"name": "tmp", "emptyDir": {}}, again]
+    return waiting
+
+
+def test_two_volumes_of_one_claim_keep_a_pod_from_ever_starting() -> None:
+    found = judge_pod(pods(mounted_twice())).hopeless
+    assert found is not None
+    assert found.code == "ClaimMountedTwice"
+    assert "claim models (model and adapter)" in found.title
+
+
+@pytest.mark.parametrize("waits", ["just scheduled", "runs", "one volume", "pulls"])
+def test_a_pod_that_may_start_is_not_said_to_mount_twice(waits: str) -> None:
+    running = {"containerStatuses": [container(running={"startedAt": START})]} if waits == "runs" else {}
+    found = mounted_twice(**running)
+    if waits == "one volume":
+        found["spec"]["volumes"].pop()  # type: ignore[index]
+    events = (event("Pod", "pod", "Pulling", "Pulling image", type="Normal"),) if waits == "pulls" else ()
+    verdict = judge_pod(pods(found, events=events, now=START if waits == "just scheduled" else LATER))
     assert verdict.hopeless is None

@@ -209,6 +209,16 @@ SCHEDULING: tuple[Meaning, ...] = (
 
 MOUNT: tuple[Meaning, ...] = (
     Meaning(
+        "ClaimMountedTwice",
+        "a pod has two volumes of one claim",
+        "Pod {pod} has several volumes of claim {claim} ({volumes}), and the kubelet never starts such a pod",
+        (
+            "name the claim in one volume alone, and mount that at each place with the place's subPath",
+            "KServe makes one for each entry of storageUris: have one entry alone name claim {claim}, as deploy does",
+        ),
+        "kubernetes#51853, and seen on a kubelet v1.34",
+    ),
+    Meaning(
         "MountNeedsObject",
         "a Secret or ConfigMap that is mounted does not exist",
         "Pod {pod} mounts {missing}, which does not exist",
