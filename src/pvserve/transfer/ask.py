@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
 from pvserve.model import DigestCache, Listing, Manifest, manifest_digest, to_json, to_sha256sums
 from pvserve.transfer.agent.frames import CELL, FINISH, TEXT, Wire
 from pvserve.transfer.values import Target, place_word
+
+if TYPE_CHECKING:
+    from pvserve.transfer.looking import Look
 
 ROWS = 2000  # files per FILES frame
 
@@ -33,6 +36,7 @@ class Ask:
     source: Target | None = None  # in the pod itself; None: the files are on this machine
     wanted: str = ""  # the manifest's digest where only this content will do
     checksum: bool = False  # digests of earlier times are not trusted
+    seen: Look | None = None  # what lay at the path, where that was asked before the end was there
     stamped: Sequence[str] = ()  # what its stamps say of a source in the pod, "" where there is none
 
     def rows(self) -> list[list[object]]:

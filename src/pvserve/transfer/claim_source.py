@@ -41,7 +41,17 @@ def list_source(wire: Wire, source: Target, include: Sequence[str], exclude: Seq
     Raises:
         Refused: NoSuchSource, or what `pvserve.model.listing` refuses.
     """
+    ask_list(wire, source)
+    return listed(wire, source, include, exclude)
+
+
+def ask_list(wire: Wire, source: Target) -> None:
+    """The question alone, where others are asked before its answer is waited for."""
     wire.send_json(LIST, {"mount": source.mount, "path": source.path})
+
+
+def listed(wire: Wire, source: Target, include: Sequence[str], exclude: Sequence[str]) -> Source:
+    """The answer to `ask_list`, as of `list_source`."""
     rows: list[Told] = []
     stamps: dict[str, str] = {}
     device, blobs = _device(source), _blobs(source.path)

@@ -64,6 +64,9 @@ class AgentEnd:
 
     def look(self, *, rows: bool, digests: bool) -> Look:
         """What lies at the path."""
+        seen, self._ask.seen = self._ask.seen, None
+        if seen is not None and not rows:
+            return seen
         return look(self._channel.control, self._ask.target, rows=rows, digests=digests)
 
     def adopt(self, manifest: Manifest) -> None:

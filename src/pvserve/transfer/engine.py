@@ -18,10 +18,11 @@ from pvserve.transfer.ask import Ask, transfer_of
 from pvserve.transfer.causes import Disturbed
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.channels import NoAgent, open_channel
-from pvserve.transfer.claim_source import Source, check_same, copy_needs_python, elsewhere, list_source
+from pvserve.transfer.claim_source import Source, ask_list, check_same, copy_needs_python, elsewhere, listed
 from pvserve.transfer.deciding import there_already
 from pvserve.transfer.ends import AgentEnd, End
 from pvserve.transfer.far_weights import check_far_weights
+from pvserve.transfer.looking import ask_look, looked
 from pvserve.transfer.progress import INTERVAL, Progress
 from pvserve.transfer.shell_load import ShellEnd
 from pvserve.transfer.values import Loaded, Reach, Target, Via, place_word
@@ -90,9 +91,12 @@ def copy(
     digests = terms.get("cache") or DigestCache()
 
     def begin(channel: Channel) -> Ask:
+        ask_look(channel.control, target, rows=False, digests=False)
+        ask_list(channel.control, source)  # in one breath: each answer that is waited for costs the way there and back
+        seen = looked(channel.control, target)
         found = _listed(channel, source, include, exclude, same_as)
         ask = _ask(found.listing, target, digests, terms)
-        ask.source, ask.stamped = source, found.stamped
+        ask.source, ask.stamped, ask.seen = source, found.stamped, seen
         if not ask.checksum:
             ask.known = [mine or stamp for mine, stamp in zip(ask.known, found.stamped, strict=True)]
             if same_as is not None:
@@ -110,11 +114,11 @@ def copy(
 def _listed(
     channel: Channel, source: Target, include: Sequence[str], exclude: Sequence[str], same_as: Listing | None
 ) -> Source:
-    """What lies at the source. Raises SourceElsewhere where that is not, or cannot be shown to be, `same_as`."""
+    """What lies at the source, which was asked. Raises SourceElsewhere where that is not shown to be `same_as`."""
     if same_as is None:
-        return list_source(channel.control, source, include, exclude)
+        return listed(channel.control, source, include, exclude)
     try:
-        found = list_source(channel.control, source, include, exclude)
+        found = listed(channel.control, source, include, exclude)
     except Refused as error:
         raise elsewhere(same_as, source, error.message) from error
     check_same(found.listing, same_as, source)

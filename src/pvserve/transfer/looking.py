@@ -53,7 +53,17 @@ def look(
     wire: Wire, target: Target, *, rows: bool, digests: bool, progress: Callable[[int], None] = lambda _size: None
 ) -> Look:
     """Ask the agent. Raises DataDiffers or Refused where the manifest on the volume is damaged or too new."""
+    ask_look(wire, target, rows=rows, digests=digests)
+    return looked(wire, target, progress)
+
+
+def ask_look(wire: Wire, target: Target, *, rows: bool, digests: bool) -> None:
+    """The question alone, where others are asked before its answer is waited for."""
     wire.send_json(SURVEY, {**place_of(target), "rows": rows, "digests": digests})
+
+
+def looked(wire: Wire, target: Target, progress: Callable[[int], None] = lambda _size: None) -> Look:
+    """The answer to `ask_look`."""
     text = bytearray()
     found: list[Row] = []
     while True:

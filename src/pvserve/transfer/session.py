@@ -40,9 +40,10 @@ from pvserve.transfer.answers import understood
 from pvserve.transfer.ask import ROWS, Ask, Written, place_of, send_manifest
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.copier import FarCopier
+from pvserve.transfer.jobs import jobs
 from pvserve.transfer.judging import Judge
 from pvserve.transfer.progress import Phase, Progress
-from pvserve.transfer.sender import Job, Sender, packs
+from pvserve.transfer.sender import Job, Sender
 from pvserve.transfer.window import Window
 
 SILENT_SECONDS = 60.0  # the agent says something every 5 s
@@ -62,6 +63,7 @@ class Session:
         self._lock = threading.Condition()
         self._judge = Judge(ask, progress, self._moved, self._differs)
         self._window = Window(len(channel.data))
+        self._shares = False  # blocks of a source in the pod, as the agent says
         self._digested = 0  # files from the first one on whose digests are known
         self._error: BaseException | None = None
         self._done: dict[str, Any] | None = None
@@ -157,50 +159,24 @@ class Session:
             elif row[0] == "d":
                 there[number] = sum(int(run[1]) for run in row[1]) * CELL
         sizes = [found.size for found in self._entries]
-        if state.get("shares") is True:  # large files and those whose digest is known take none: `agent.copier`
+        self._shares = state.get("shares") is True
+        if self._shares:  # large files and those whose digest is known take none: `agent.copier`
             sizes = [0 if known or size > SMALL else size for size, known in zip(sizes, self._ask.known, strict=True)]
         causes.check_room(self._ask.target, sizes, there, {**space, "held": held["bytes"]})
         paths = [found.path for found in self._entries]
         causes.check_inodes(self._ask.target, paths, space["inodes"], held["inodes"])
 
     def _plan(self, have: dict[int, list[Any]]) -> None:
-        """Jobs for what is missing, and for what is there but not yet digested on this side; largest first."""
-        large: list[int] = []
-        small: list[int] = []
-        digest_only: list[int] = []
-        for number, found in enumerate(self._entries):
-            row = have.get(number, [""])
+        """What is there counts; ask for the rest."""
+        for number, row in have.items():
             if row[0] == "v":
-                self._progress.reused(number, found.size)
+                self._progress.reused(number, self._entries[number].size)
                 self._judge.volume_digests([(number, str(row[1]))])
-            if row[0] in ("v", "c"):
-                if not self._ask.known[number]:
-                    (digest_only if found.size <= SMALL else large).append(number)
-            elif found.size > SMALL:
-                large.append(number)
-            else:
-                small.append(number)
-        packed = [Job(numbers) for numbers in packs(self._entries, small)]
-        whole = []
-        for number in sorted(large, key=lambda number: -self._entries[number].size):
-            row = have.get(number, [""])
-            skip = self._skip(number, row[1]) if row[0] == "d" else None
-            whole.append(Job([number], skip, send=row[0] not in ("v", "c")))
-        # Within the pod small ones become durable while large ones are copied.
-        for job in [*whole, *packed] if self._ask.source is None else [*packed, *whole]:
+        for job in jobs(self._entries, self._ask.known, have, in_pod=self._ask.source is not None, shares=self._shares):
+            if job.skip is not None:
+                size = self._entries[job.numbers[0]].size
+                self._progress.reused(job.numbers[0], min(size, job.skip.count(1) * CELL))
             self._sender.add(job)
-        for numbers in packs(self._entries, digest_only):
-            self._sender.add(Job(numbers, send=False))
-
-    def _skip(self, number: int, runs: Any) -> bytearray:
-        size = self._entries[number].size
-        cells = bytearray(-(-size // CELL))
-        for first, count in runs:
-            if not 0 <= first <= first + count <= len(cells):
-                raise Broken("the agent names a piece that no file has")
-            cells[first : first + count] = b"\1" * count
-        self._progress.reused(number, min(size, cells.count(1) * CELL))
-        return cells
 
     def _number(self, number: Any) -> int:
         if not isinstance(number, int) or not 0 <= number < len(self._entries):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pvserve.model import DigestCache, listing
 from pvserve.transfer import NOT_COPIED, Target, copy, engine, inspect, load
 from pvserve.transfer.agent.copier import Copier
 from pvserve.transfer.agent.expected import Expected, Large
-from pvserve.transfer.agent.frames import CHECKED, GOOD, SOURCED
+from pvserve.transfer.agent.frames import CHECKED, GOOD, SMALL, SOURCED
 from pvserve.transfer.agent.place import Partial, Place
 from pvserve.transfer.agent.receiver import Receiver
 from pvserve.transfer.agent.source import Origin, Source, SourceChanged
@@ -286,6 +287,32 @@ def test_where_the_file_system_cannot(
     assert told.digests[GOOD] == told.digests[SOURCED]
     (copied,) = claim.glob(".pvserve/partial/*/*/files/one")
     assert copied.read_bytes() == path.read_bytes()
+
+
+def test_files_that_share_no_blocks_after_all_are_copied_each(tmp_path: Path, claim: Path) -> None:
+    """One job of large and small ones: the agent said beforehand that it could."""
+    model = tree(tmp_path / "w", {"a": b"1" * 5000, "b": os.urandom(MIB) * 3, "c": b"", "d": b"2" * MIB, "e": b"3"})
+    files: dict[int, Expected] = {}
+    origins: dict[int, Origin] = {}
+    for number, path in enumerate(sorted(model.iterdir())):
+        info, digest = path.stat(), hashlib.sha256(path.read_bytes()).hexdigest()
+        kind = Large if info.st_size > SMALL else Expected
+        files[number] = kind(number, path.name, info.st_size, False, digest)
+        origins[number] = Origin(path.name, path.name, (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino))
+    told = Told(len(files))
+    partial = Partial(Place(str(claim), "granite", "granite"), "a" * 16 + "-" + "b" * 16, 1)
+    partial.open()
+    receiver = Receiver(partial, files, told.tell, told.fail)
+    copier = Copier(Source(str(model), ""), origins, receiver, told.tell, told.fail)
+    told.digests.pop(SOURCED)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pvserve.transfer.agent.copier.FICLONE", 0)
+        copier.add(list(files), True, known=True)
+        assert told.over.wait(10)
+    receiver.stop()
+    assert (told.errors, set(told.digests[GOOD])) == ([], set(files))
+    (copied,) = claim.glob(".pvserve/partial/*/*/files")
+    assert contents(copied) == contents(model)
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:

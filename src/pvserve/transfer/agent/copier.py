@@ -58,7 +58,7 @@ class Copier:
             threading.Thread(target=self._serve, daemon=True).start()
 
     def add(self, numbers: list[int], send: bool, known: bool) -> None:
-        """One large file or a pack of small ones; without `send` only the source's digests are wanted.
+        """One large file, a pack of small ones, or files that can share blocks; without `send` only digests are wanted.
 
         Files that are `known` came with their digest, by which alone the copy is judged; else the source is digested.
         """
@@ -98,14 +98,27 @@ class Copier:
         files = [self._receiver.expected[number] for number in numbers]
         if not send:
             tell_digests(self._source, [(number, self._origins[number]) for number in numbers], self._tell)
-        elif self._shares and not _begun(files[0]) and all(file.digest for file in files):
-            rest = self._share_known(files, hand)
-            if rest:
-                self._carry_out(rest, send, hand)
-        elif isinstance(files[0], Large):
-            self._copy_large(files[0], self._origins[files[0].number], hand)
+        elif self._shares and all(file.digest and not _begun(file) for file in files):
+            self._copy_each(self._share_known(files, hand), hand)
         else:
-            self._copy_pack(numbers, hand)
+            self._copy_each(numbers, hand)
+
+    def _copy_each(self, numbers: list[int], hand: Hand) -> None:
+        """Large files one by one, small ones in packs of what a frame would hold."""
+        pack: list[int] = []
+        size = 0
+        for number in numbers:
+            file = self._receiver.expected[number]
+            if isinstance(file, Large):
+                self._copy_large(file, self._origins[number], hand)
+                continue
+            if pack and size + file.size > CELL:
+                self._copy_pack(pack, hand)
+                pack, size = [], 0
+            pack.append(number)
+            size += file.size
+        if pack:
+            self._copy_pack(pack, hand)
 
     def _share_known(self, files: list[Expected], hand: Hand) -> list[int]:
         """Share the blocks of files whose digests are known, so that nothing is read; what cannot be shared."""

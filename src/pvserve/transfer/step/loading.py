@@ -93,6 +93,7 @@ def _ask(order: Order, channel: Channel, progress: Progress) -> Ask:
         {},
         order.source,
         order.expect,
+        stamped=stamped,
     )
     if not all(stamped):  # what has stamps was checked when it was loaded
         check_far_weights(channel.control, ask, order.source)
