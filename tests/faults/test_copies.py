@@ -6,7 +6,6 @@ Aspects: whole after a power cut · struck at each call · a volume that gives b
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,7 +61,6 @@ def struck(trial: Trial, how: str, at: int, volume: Volume | None = None) -> tup
     source = trial.source(large=(LARGE, 300 * KIB), small=3)
     known = {"from_claim": True, "path": "known"}
     assert not trial.run(source, **known).code  # from now on the client knows the source's digests
-    shutil.rmtree(trial.claim / "known")
     trial.arm(how, at)
     ran = trial.run(source, epoch=2, from_claim=True)
     assert not trial.plan.exists(), f"call {at} never came"
@@ -71,11 +69,11 @@ def struck(trial: Trial, how: str, at: int, volume: Volume | None = None) -> tup
     if volume is not None:
         trial.kill_agents()
         volume.comes_back()
-    wrong = trial.check({"nothing": None, "the source": reader.digests(source)})
+    wrong = trial.check({"nothing": None, "the source": reader.digests(source)}, ("known",))
     if ran.code:  # it gave up: then the same command ends the job
         assert ran.reason != "Traceback", ran.said
         ran = trial.run(source, epoch=3, from_claim=True)
-    return [*wrong, *trial.check_done(ran, source)], called
+    return [*wrong, *trial.check_done(ran, source, ("known",))], called
 
 
 def calls_of_a_copy(trial: Trial) -> int:
