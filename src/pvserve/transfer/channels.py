@@ -99,10 +99,11 @@ def _why(error: Exception) -> str:
 
 
 def streams_for(name: str) -> int:
-    """How many data streams: one keeps two processors busy (1040 MB/s against 730 with two, benchmarks/README.md),
-    while a port-forward's cost lies in the API server and the kubelet (104 MB/s for one, 170 for two). By the proxy one
-    or more cost the same CPU seconds per GB; a second one hides the API server's pauses (96, 112, 117 MB/s for 1, 2, 4
-    at a load of 20)."""
+    """How many data streams: one keeps two processors busy (1040 MB/s against 730 with two, benchmarks/README.md).
+
+    Through the API server one or more cost the same CPU seconds per GB; a second one hides the pauses of those between
+    (by the proxy 96, 112, 117 MB/s for 1, 2, 4 at a load of 20; by port-forward 126, 145, 120 for 1, 2, 3 at 6 to 10).
+    """
     processors = os.cpu_count() or 1
     return min(4, max(1, processors // 2)) if name == "pod" else min(4, max(2, processors))
 
