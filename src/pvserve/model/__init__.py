@@ -8,8 +8,9 @@ from pvserve.model.contain import inside, safe_relative, shown
 from pvserve.model.digests import DigestCache, full_manifest, hash_file, known_manifest
 from pvserve.model.filters import DEFAULT_LEFT_OUT
 from pvserve.model.format import from_json, from_sha256sums, to_json, to_sha256sums
-from pvserve.model.listing import Found, Listing, listing
+from pvserve.model.listing import Listing, listing
 from pvserve.model.manifest import Difference, Entry, Manifest, compare, manifest_digest
+from pvserve.model.walk import Found
 from pvserve.model.weights import Problem, check_weights, refusal
 
 __all__ = [

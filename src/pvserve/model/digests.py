@@ -20,8 +20,9 @@ from types import TracebackType
 from pvserve.errors import DataDiffers, PvserveError, Temporary
 from pvserve.events import Listener, Transfer, silent
 from pvserve.model.contain import shown
-from pvserve.model.listing import Found, Listing
+from pvserve.model.listing import Listing
 from pvserve.model.manifest import Entry, Manifest
+from pvserve.model.walk import Found
 
 _Key = tuple[int, int, int, int, int]
 _MAX_LINES = 400_000  # about 60 MiB; then the older half is forgotten

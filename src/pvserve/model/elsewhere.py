@@ -14,8 +14,8 @@ from pvserve.errors import UsageError
 from pvserve.model.contain import fault as name_fault
 from pvserve.model.contain import shown
 from pvserve.model.filters import Filter
-from pvserve.model.listing import Found, Listing, empty, fingerprint, idle_patterns, unloadable
-from pvserve.model.walk import Fault, clash
+from pvserve.model.listing import Listing, empty, fingerprint, idle_patterns, unloadable
+from pvserve.model.walk import Fault, Found, clash
 
 _SNAPSHOT = re.compile(r"snapshots/([^/]+)/.+")
 

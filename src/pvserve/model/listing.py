@@ -11,32 +11,14 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from pvserve.errors import Refused, UsageError
 from pvserve.model import huggingface
 from pvserve.model.contain import shown
 from pvserve.model.filters import DEFAULT_LEFT_OUT, Filter
-from pvserve.model.walk import Fault, Walk
+from pvserve.model.walk import Fault, Found, Walk
 
 _FAULTS_SHOWN = 50
-
-
-class Found(NamedTuple):
-    """One file: its path below the model directory, what `stat` said of it, and where its bytes really lie.
-
-    `promised_sha256` is what the source itself says its digest is (Hugging Face names large files so), or "".
-    """
-
-    path: str
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-    device: int
-    executable: bool
-    real: str  # absolute
-    promised_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,20 +65,11 @@ def listing(directory: str | os.PathLike[str], include: Sequence[str] = (), excl
         raise unloadable(root, walk.faults)
     if not walk.files:
         raise empty(root, walk.left_out)
-    entries = tuple(
-        Found(
-            path=path,
-            size=info.st_size,
-            mtime_ns=info.st_mtime_ns,
-            ctime_ns=info.st_ctime_ns,
-            inode=info.st_ino,
-            device=info.st_dev,
-            executable=bool(info.st_mode & stat.S_IXUSR),
-            real=real,
-            promised_sha256=huggingface.promised_sha256(real, snapshot) if snapshot else "",
+    entries = tuple(sorted(walk.files))
+    if snapshot:
+        entries = tuple(
+            found._replace(promised_sha256=huggingface.promised_sha256(found.real, snapshot)) for found in entries
         )
-        for path, real, info in sorted(walk.files)
-    )
     return Listing(
         root=Path(root),
         entries=entries,

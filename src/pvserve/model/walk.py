@@ -34,6 +34,23 @@ class Fault(NamedTuple):
     why: str
 
 
+class Found(NamedTuple):
+    """One file: its path below the model directory, what `stat` said of it, and where its bytes really lie.
+
+    `promised_sha256` is what the source itself says its digest is (Hugging Face names large files so), or "".
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+    device: int
+    executable: bool
+    real: str  # absolute
+    promised_sha256: str = ""
+
+
 class _Directory(NamedTuple):
     path: str  # below the model directory, with its links unresolved; "" for the model directory
     real: str
@@ -44,7 +61,7 @@ class Walk:
     """One traversal of `root`; `homes` are the directories that links may lead into. All absolute, without links."""
 
     def __init__(self, root: str, homes: tuple[str, ...], chosen: Filter) -> None:
-        self.files: list[tuple[str, str, os.stat_result]] = []
+        self.files: list[Found] = []  # without what a source promises
         self.left_out: list[str] = []
         self.faults: list[Fault] = []
         self._names = 0
@@ -112,7 +129,10 @@ class Walk:
         if info.st_mode & _ALL_READ != _ALL_READ and not os.access(real, os.R_OK, effective_ids=_EFFECTIVE_IDS):
             self.faults.append(Fault(path, "cannot be read: Permission denied"))
             return False
-        self.files.append((path, real, info))
+        program = bool(info.st_mode & stat.S_IXUSR)
+        self.files.append(
+            Found(path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_dev, program, real)
+        )
         return True
 
     def _follow(self, path: str, link: str) -> tuple[str, os.stat_result] | None:

@@ -17,7 +17,8 @@ from typing import BinaryIO, TypeVar
 from pvserve.errors import Refused
 from pvserve.model import gguf, safetensors
 from pvserve.model.contain import shown
-from pvserve.model.listing import Found, Listing
+from pvserve.model.listing import Listing
+from pvserve.model.walk import Found
 
 T = TypeVar("T")
 

@@ -78,15 +78,16 @@ def written(manifest: Manifest) -> Written:
     return Written(manifest, (to_json(manifest).encode(), to_sha256sums(manifest).encode()))
 
 
-def send_manifest(wire: Wire, ask: Ask, what: Written, how: Literal["publish", "adopt"]) -> None:
-    """The last words of a load; `adopt`: of files that lie at the path already."""
+def send_texts(wire: Wire, what: Written) -> None:
+    """What will be written beside the model, which `finish` decides."""
     for number, data in enumerate(what.texts):
         for start in range(0, len(data), CELL):
             wire.send(TEXT, data[start : start + CELL], number)
-    finish(wire, ask, how, manifest_digest(what.manifest).removeprefix("sha256:"))
 
 
-def finish(wire: Wire, ask: Ask, how: Literal["publish", "adopt", "settle"], digest: str = "") -> None:
-    """`settle`: the path holds the files, and what an earlier publisher was stopped in is brought to its end."""
+def finish(wire: Wire, ask: Ask, how: Literal["publish", "adopt", "settle"], what: Written | None = None) -> None:
+    """The last words of a load, once what is written has been sent. `adopt`: of files that lie at the path already;
+    `settle`: the path holds the files, and what an earlier publisher was stopped in is brought to its end."""
+    digest = manifest_digest(what.manifest).removeprefix("sha256:") if what else ""
     who = {"transfer": ask.transfer, "epoch": ask.epoch}
     wire.send_json(FINISH, {**place_of(ask.target), **who, "digest": digest, "replace": ask.replace, "how": how})

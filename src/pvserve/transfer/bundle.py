@@ -12,7 +12,7 @@ from importlib import abc, resources, util
 
 MODULES = (
     "frames", "volume", "journal", "expected", "place", "neighbours", "stamps", "reuse", "syncing", "ledger", "direct",
-    "cells", "whole", "compared", "receiver", "publish", "source", "copier", "survey", "questions", "remove",
+    "cells", "aside", "whole", "compared", "receiver", "publish", "source", "copier", "survey", "questions", "remove",
     "leftovers", "tidy", "session", "serve", "greeting", "listen",
 )  # fmt: skip
 NAME = "pvserve-agent"

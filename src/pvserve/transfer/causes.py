@@ -12,7 +12,7 @@ from typing import Any
 
 from pvserve.errors import DataDiffers, PvserveError, Refused, Temporary
 from pvserve.model.contain import shown
-from pvserve.model.listing import Found
+from pvserve.model.walk import Found
 from pvserve.transfer.agent.place import FIRST_LEASE
 from pvserve.transfer.values import Target
 

@@ -12,7 +12,7 @@ from pvserve.model.digests import manifest_of
 from pvserve.transfer import causes
 from pvserve.transfer.agent.frames import BYE, DONE
 from pvserve.transfer.answers import answer
-from pvserve.transfer.ask import Ask, finish, send_manifest, written
+from pvserve.transfer.ask import Ask, finish, send_texts, written
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.claim_source import digest_source
 from pvserve.transfer.judging import check_source
@@ -71,7 +71,9 @@ class AgentEnd:
 
     def adopt(self, manifest: Manifest) -> None:
         """Write the manifest beside files that are right already."""
-        send_manifest(self._channel.control, self._ask, written(manifest), "adopt")
+        what = written(manifest)
+        send_texts(self._channel.control, what)
+        finish(self._channel.control, self._ask, "adopt", what)
         answer(self._channel.control, DONE, self._ask.target)
 
     def settle(self, seen: Look) -> None:
@@ -95,10 +97,14 @@ class AgentEnd:
         try:
             session.run()
             # While the last files are read back. Of a source in the pod a digest may turn out wrong till then.
-            known = list(self._ask.known)
+            known, control = list(self._ask.known), self._channel.control
             early = None if self._ask.source and self._ask.wanted else written(manifest_from(self._ask))
+            if early and self._ask.source is None:
+                send_texts(control, early)
             session.finish()
             what = early if early and known == self._ask.known else written(manifest_from(self._ask))
+            if self._ask.source is not None:
+                send_texts(control, what)
             session.publish(what)
             self._channel.control.send(BYE)
             return what.manifest

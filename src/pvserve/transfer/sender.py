@@ -62,7 +62,7 @@ class Sender:
         self._jobs: deque[Job] = deque()
         self._wake = threading.Condition()
         self._stop = threading.Event()
-        self._free: queue.Queue[bytearray] = queue.Queue()
+        self._free: queue.LifoQueue[bytearray] = queue.LifoQueue()  # the last one is still in the processor's cache
         for _ in range(POOL):
             self._free.put(bytearray(ROOM + LIMIT))
         self._full: queue.Queue[tuple[bytearray, int, int, int, int]] = queue.Queue()

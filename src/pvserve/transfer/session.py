@@ -37,7 +37,7 @@ from pvserve.transfer.agent.frames import (
     Unexpected,
 )  # fmt: skip
 from pvserve.transfer.answers import understood
-from pvserve.transfer.ask import ROWS, Ask, Written, place_of, send_manifest
+from pvserve.transfer.ask import ROWS, Ask, Written, finish, place_of
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.copier import FarCopier
 from pvserve.transfer.jobs import jobs
@@ -99,8 +99,8 @@ class Session:
         return self._digested == len(known)
 
     def publish(self, what: Written) -> None:
-        """Make what was sent the version at the path."""
-        send_manifest(self._control, self._ask, what, "publish")
+        """Make what was sent the version at the path; the texts of `what` are there."""
+        finish(self._control, self._ask, "publish", what)
         self._wait(lambda: self._done is not None, "publish")
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ import io
 import tarfile
 from collections.abc import Mapping, Sequence
 
-from pvserve.model.listing import Found
+from pvserve.model.walk import Found
 from pvserve.transfer.agent.volume import FILE_MODE, PROGRAM_MODE
 
 PACK_BYTES, PACK_FILES = 8 << 20, 400

@@ -15,7 +15,7 @@ from pvserve.errors import PvserveError, Temporary
 from pvserve.events import Transfer
 from pvserve.model import DigestCache, Listing, full_manifest, hash_file, known_manifest, listing
 from pvserve.model.digests import cache_directory
-from pvserve.model.listing import Found
+from pvserve.model.walk import Found
 
 
 def sha256(content: bytes) -> str:

@@ -13,7 +13,8 @@ import yaml
 
 from pvserve.facts import KServeFacts, Surroundings, Unknown
 from pvserve.model.elsewhere import Told, told_listing
-from pvserve.model.listing import Found, Listing
+from pvserve.model.listing import Listing
+from pvserve.model.walk import Found
 from pvserve.plan import build, facts_query
 from pvserve.plan.claim import MODELS
 from pvserve.plan.connecting import connection

@@ -11,7 +11,8 @@ import pytest
 
 from pvserve.facts import CacheFacts, Facts, Object, Unknown
 from pvserve.model.elsewhere import Told, told_listing
-from pvserve.model.listing import Found, Listing
+from pvserve.model.listing import Listing
+from pvserve.model.walk import Found
 from pvserve.plan import build, facts_query
 from pvserve.plan.fetching import listing_order
 from pvserve.plan.model_cache import CACHE, import_of, import_path, kserve_uri, pvserve_uri

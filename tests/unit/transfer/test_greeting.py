@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pvserve.cluster import pod_proxy
 from pvserve.transfer.agent import greeting, listen
+from pvserve.transfer.agent.aside import Aside
 from pvserve.transfer.agent.frames import HEADER, HELLO, PING, VERSION, Broken
 from pvserve.transfer.agent.greeting import HEAD, NoUpgrade, accepted
 from pvserve.transfer.tls import Secret, new_secret, secure_within
@@ -32,7 +33,7 @@ class Port:
         self.secret = new_secret()
         self.server = socket.create_server(("127.0.0.1", 0))
         context = listen.tls_context(self.secret.certificate, self.secret.key)
-        listener = listen.Listener(self.server, context, self.secret.token, "/dev/null")
+        listener = listen.Listener(self.server, context, self.secret.token, "/dev/null", Aside())
         self.thread = threading.Thread(target=listener.serve, daemon=True)
         self.thread.start()
 

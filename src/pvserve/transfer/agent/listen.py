@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Any
 
+from .aside import Aside, start
 from .frames import BYE, HELLO, VERSION, Broken, Wire
 from .greeting import NoUpgrade, greet, left
 from .session import Session, touch
@@ -36,7 +37,7 @@ def listen(wire: Wire, hello: dict[str, Any]) -> int:
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(quiet, stream)
-    Listener(server, context, hello["token"], hello["heard"]).serve()
+    Listener(server, context, hello["token"], hello["heard"], start(server)).serve()
     os._exit(0)
 
 
@@ -69,11 +70,12 @@ def _bound() -> socket.socket:
 class Listener:
     """Accepts streams until the session of its one control stream is over."""
 
-    def __init__(self, server: socket.socket, context: ssl.SSLContext, token: str, heard: str) -> None:
+    def __init__(self, server: socket.socket, context: ssl.SSLContext, token: str, heard: str, aside: Aside) -> None:
         self._server = server
         self._context = context
         self._token = token.encode("ascii")
         self._heard = heard
+        self._aside = aside
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._slots = threading.BoundedSemaphore(BACKLOG)
@@ -142,7 +144,7 @@ class Listener:
             if self._session is not None:  # one client, one session
                 wire.send(BYE)
                 return
-            self._session = Session(wire, self._heard)
+            self._session = Session(wire, self._heard, self._aside)
         touch(self._heard)
         self._session.run()
         with contextlib.suppress(OSError):

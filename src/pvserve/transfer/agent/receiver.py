@@ -13,6 +13,7 @@ import threading
 import time
 from typing import Callable, Iterable
 
+from .aside import Aside
 from .cells import Cells, Given
 from .compared import Compared
 from .expected import Expected, Large
@@ -33,7 +34,7 @@ STOP_SECONDS = 5.0  # for storage that hangs
 class Receiver:
     """All files of one transfer. `tell(kind, payload, number)` reports to the client, `fail(error)` ends it all.
 
-    `given` hears of each cell of a large file that is read back (`cells.Given`).
+    `given` hears of each cell of a large file that is read back (`cells.Given`); `aside` reads small ones back.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Receiver:
         tell: Tell,
         fail: Callable[[BaseException], None],
         given: Given | None = None,
+        aside: Aside | None = None,
     ) -> None:
         self._partial = partial
         self.expected = expected
@@ -52,7 +54,7 @@ class Receiver:
         self._order = itertools.count()
         self._cells = Cells(self._ledger, partial.files, self._later, given)
         self._system = FileSystem(partial.files)
-        self._whole = Whole(self._ledger, self._system, self._later)
+        self._whole = Whole(self._ledger, self._system, self._later, aside or Aside())
         self._tree = Tree(partial.files)
         self._noted: dict[int, list[list[str]]] | None = None  # the journal by file, of those not expected yet
         workers = range(min(4, max(2, os.cpu_count() or 2)))

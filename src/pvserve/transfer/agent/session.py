@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any
 
+from .aside import Aside
 from .copier import Copier
 from .expected import Expected, Large, runs
 from .frames import (
@@ -56,8 +57,9 @@ _TRANSFER = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}")
 class Session:
     """One client's work, over its control stream; data streams join by `data`."""
 
-    def __init__(self, wire: Wire, heard: str) -> None:
+    def __init__(self, wire: Wire, heard: str, aside: Aside | None = None) -> None:
         self._wire = wire
+        self._aside = aside
         self._heard = heard
         self._last: float | None = time.monotonic()
         self._over = threading.Event()
@@ -178,7 +180,7 @@ class Session:
         self._partial = Partial(place, ask["transfer"], ask["epoch"])
         recover(place, self._partial)
         self._partial.open()
-        self.receiver = Receiver(self._partial, self._expected, self._wire.send, self.fail)
+        self.receiver = Receiver(self._partial, self._expected, self._wire.send, self.fail, aside=self._aside)
         self.receiver.resume()
         if "source" in ask:
             source = Source(ask["source"]["mount"], ask["source"]["path"])

@@ -11,8 +11,9 @@ import os
 import threading
 from typing import Any, Callable, Iterable, List, NamedTuple, Tuple
 
-from .expected import Expected, Large, digest_of, digest_of_small
-from .frames import PACKED, SMALL, Broken
+from .aside import FILES, Aside
+from .expected import Expected, Large, digest_of
+from .frames import PACKED, Broken
 from .ledger import FATAL, Ledger
 from .syncing import FileSystem
 from .volume import PLAIN, Tree, write_all
@@ -32,9 +33,11 @@ class Pack(NamedTuple):
 
 
 class Whole:
-    """`later(work)` has a thread do something."""
+    """`later(work)` has a thread do something; `aside` reads packs back."""
 
-    def __init__(self, ledger: Ledger, system: FileSystem, later: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, ledger: Ledger, system: FileSystem, later: Callable[[Callable[[], None]], None], aside: Aside
+    ) -> None:
         self._ledger = ledger
         self._later = later
         self._system = system
@@ -44,6 +47,7 @@ class Whole:
         # Two threads that do many short calls take the interpreter from each other at each: one pack at a time takes
         # half the CPU seconds. Where calls wait for a network, waiting side by side is worth more.
         self._turn: Any = threading.Lock() if system.believed else contextlib.nullcontext()
+        self._aside = aside if system.believed else Aside()
 
     def pack(self, numbers: dict[int, Expected], count: int, payload: memoryview, tree: Tree) -> None:
         """Write the `count` files of a PACK frame, of those that may come. `tree` belongs to the calling thread."""
@@ -88,7 +92,21 @@ class Whole:
             else:
                 self._ledger.no_copy(file)
             return
-        self._read_back(self._synced_each([(file, handle)]))
+        for _, synced in self._synced_each([(file, handle)]):
+            self._digest_copy(file, synced)
+
+    def _digest_copy(self, file: Expected, handle: int) -> None:
+        try:
+            try:
+                with self._turn:
+                    digest = digest_of(handle, file.size)
+                file.inode = os.fstat(handle).st_ino
+            finally:
+                os.close(handle)
+        except OSError as error:
+            self._ledger.trouble(file, error)
+        else:
+            self._ledger.verified([(file, digest)])
 
     def shared(self, count: int, made: Iterable[tuple[Expected, int]]) -> int:
         """Up to `count` files that share blocks with others of the digest that is expected of them, each open once it
@@ -164,32 +182,22 @@ class Whole:
 
     def _read_back(self, files: Handles) -> None:
         """Digest each as the volume gives it back."""
-        with self._turn:
-            told = self._digested(files)
-        self._ledger.verified(told)
-
-    def _digested(self, files: Handles) -> list[tuple[Expected, bytes]]:
-        """All are asked for before the first is waited for."""
-        for _, handle in files:
-            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        for file, handle in files:
-            if file.size <= SMALL:
-                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_WILLNEED)
-        buffer = memoryview(bytearray(SMALL + 1))
-        told = []
-        for file, handle in files:
+        for start in range(0, len(files), FILES):
+            some = files[start : start + FILES]
+            handles = [handle for _, handle in some]
             try:
-                try:
-                    small = file.size <= SMALL
-                    digest = digest_of_small(handle, file.size, buffer) if small else digest_of(handle, file.size)
-                    file.inode = os.fstat(handle).st_ino
-                finally:
+                answers = self._aside.read_back(handles, [file.size for file, _ in some], self._turn)
+            finally:
+                for handle in handles:
                     os.close(handle)
-            except OSError as error:
-                self._ledger.trouble(file, error)
-                continue
-            told.append((file, digest))
-        return told
+            told = []
+            for (file, _), (inode, code, digest) in zip(some, answers):
+                if code:
+                    self._ledger.trouble(file, OSError(code, os.strerror(code)))
+                else:
+                    file.inode = inode
+                    told.append((file, digest))
+            self._ledger.verified(told)
 
 
 def _write(directory: int, name: str, mode: int, data: memoryview) -> int:

@@ -13,7 +13,8 @@ from typing import Sequence
 from pvserve.errors import Refused
 from pvserve.model.contain import shown
 from pvserve.model.elsewhere import Told, told_listing
-from pvserve.model.listing import Found, Listing
+from pvserve.model.listing import Listing
+from pvserve.model.walk import Found
 
 from .reading import Item, Rows
 
