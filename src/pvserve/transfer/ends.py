@@ -97,14 +97,14 @@ class AgentEnd:
         try:
             session.run()
             # While the last files are read back. Of a source in the pod a digest may turn out wrong till then.
-            known, control = list(self._ask.known), self._channel.control
+            known = list(self._ask.known)
             early = None if self._ask.source and self._ask.wanted else written(manifest_from(self._ask))
             if early and self._ask.source is None:
-                send_texts(control, early)
+                session.tell(early)
             session.finish()
             what = early if early and known == self._ask.known else written(manifest_from(self._ask))
             if self._ask.source is not None:
-                send_texts(control, what)
+                session.tell(what)
             session.publish(what)
             self._channel.control.send(BYE)
             return what.manifest

@@ -34,10 +34,9 @@ from pvserve.transfer.agent.frames import (
     STATE,
     Broken,
     Frame,
-    Unexpected,
 )  # fmt: skip
-from pvserve.transfer.answers import understood
-from pvserve.transfer.ask import ROWS, Ask, Written, finish, place_of
+from pvserve.transfer.answers import answer, understood
+from pvserve.transfer.ask import ROWS, Ask, Written, finish, place_of, send_texts
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.copier import FarCopier
 from pvserve.transfer.jobs import jobs
@@ -98,8 +97,12 @@ class Session:
             self._digested += 1
         return self._digested == len(known)
 
+    def tell(self, what: Written) -> None:
+        """Send what will be written beside the model; whoever waits next hears why that failed."""
+        self._guarded(lambda: send_texts(self._control, what))
+
     def publish(self, what: Written) -> None:
-        """Make what was sent the version at the path; the texts of `what` are there."""
+        """Make what was sent the version at the path; what is written beside it was told."""
         finish(self._control, self._ask, "publish", what)
         self._wait(lambda: self._done is not None, "publish")
 
@@ -111,24 +114,18 @@ class Session:
             self._lock.notify_all()
 
     def _begin(self) -> dict[int, list[Any]]:
-        target = self._ask.target
         source = self._ask.source
         ours = {"transfer": self._ask.transfer, "epoch": self._ask.epoch, "reuse": source is None}
         origin = {"source": {"mount": source.mount, "path": source.path}} if source else {}
-        self._control.send_json(BEGIN, {**place_of(target), **ours, **origin})
+        self._control.send_json(BEGIN, {**place_of(self._ask.target), **ours, **origin})
         rows = self._ask.rows()
         with contextlib.suppress(BrokenPipeError):  # the agent gave up, and says why below
             for start in range(0, len(rows), ROWS):
                 self._control.send_json(FILES, rows[start : start + ROWS])
             self._control.send_json(FILES, [])
-        try:
-            with understood():
-                state = self._control.expect(STATE).json()
-                have = self._have()
-        except Unexpected as error:
-            if error.failure is not None:
-                raise causes.failure(error.failure, target) from error
-            raise
+        with understood():
+            state = answer(self._control, STATE, self._ask.target).json()
+            have = self._have()
         self._check_room(state, have)
         return have
 
@@ -143,8 +140,10 @@ class Session:
                     elif kind == "v" and not _HEX.fullmatch(rest[0]):
                         raise Broken("the agent sent no digest")
                     have[self._number(number)] = [kind, *rest]
+            elif frame.kind == FAIL:
+                raise causes.failure(frame.json(), self._ask.target)
             elif frame.kind != PING:
-                raise Unexpected(frame.kind, frame.json() if frame.kind == FAIL else None)
+                raise Broken(f"frame {frame.kind} came out of turn")
         return have
 
     def _check_room(self, state: Any, have: dict[int, list[Any]]) -> None:
