@@ -66,6 +66,19 @@ def test_another_content_at_the_path_is_refused_and_with_replace_replaced(kind: 
     kind.check(changed, kind.load(replace=True))
 
 
+def test_nothing_is_fetched_around_another_model(kind: Kind, model: Files) -> None:
+    kind.stock(model)
+    inner = kind.claim / "models/granite/adapter"
+    inner.mkdir(parents=True)
+    record = kind.claim / ".pvserve/models/models%2Fgranite%2Fadapter/path"
+    record.parent.mkdir(parents=True)
+    record.write_text("models/granite/adapter")
+    with pytest.raises(Refused) as refused:
+        kind.load(replace=True)
+    assert refused.value.reason == "PathHoldsModels"
+    assert inner.is_dir()
+
+
 def test_what_is_durable_is_not_fetched_again(kind: Kind, model: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     files = kind.stock(model)
     size = len(files[largest(files)])

@@ -11,13 +11,14 @@ import time
 from typing import Any
 
 from pvserve.errors import StalePlan
+from pvserve.model.contain import shown
 from pvserve.model.format import to_json, to_sha256sums
 from pvserve.model.listing import Listing
 from pvserve.model.manifest import Entry, Manifest, manifest_digest
 from pvserve.transfer import causes
 from pvserve.transfer.agent.expected import Expected, Large
 from pvserve.transfer.agent.frames import CELL, SMALL
-from pvserve.transfer.agent.neighbours import check_alone
+from pvserve.transfer.agent.neighbours import Entangled, check_alone
 from pvserve.transfer.agent.place import MANIFEST, SUMS, Partial, Place, space
 from pvserve.transfer.agent.publish import publish, recover
 from pvserve.transfer.agent.receiver import Receiver
@@ -213,7 +214,10 @@ def _there(file: Expected) -> int:
 
 def _check_free(place: Place, order: Order) -> None:
     """Refuse before the first byte what `publish` would refuse after the last."""
-    check_alone(place)
+    try:
+        check_alone(place)
+    except Entangled as error:
+        raise causes.entangled(shown(str(error)), order.target) from error
     there = place.find()
     if there is None or order.replace:
         return
