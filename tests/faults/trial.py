@@ -25,7 +25,7 @@ from .client import Counts, Job
 
 KIB, MIB = 1 << 10, 1 << 20
 PART = 32 * MIB  # docs/transfer-protocol.md, "Resuming"
-CLIENT_SECONDS = 120.0
+CLIENT_SECONDS = 300  # one whose agent is stopped waits 30 to 60 s for each answer, and gives up after 180 s
 CHANNELS = ("exec", "exec", "pod", "proxy", "port-forward")
 
 _server = multiprocessing.get_context("forkserver")
