@@ -1,14 +1,13 @@
-"""A TLS stream whose descriptor is given back only once no thread is inside.
+"""A socket, in TLS or not, whose descriptor is given back only once no thread is inside.
 
-Owns the count of who is inside. OpenSSL knows its descriptor by number: a thread that a shutdown wakes reads that
-number once more. Were it closed by then, the thread would read, and answer, on whatever connection got it next.
+Owns the count of who is inside. A thread, and OpenSSL in it, knows its descriptor by number: one that a shutdown wakes
+reads that number once more. Were it closed by then, it would read, and answer, on whatever connection got it next.
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 
 from pvserve.transfer.agent.frames import Buffer
@@ -17,9 +16,12 @@ LEAVE_SECONDS = 5.0  # for threads that were woken; none takes that long
 
 
 class Held:
-    """One connection, with a socket's names. One thread may receive while others send, and any may close."""
+    """One connection, with a socket's names, which any thread may close.
 
-    def __init__(self, sock: ssl.SSLSocket) -> None:
+    One thread may receive while another sends, unless it is in TLS (`tls.secure` says why).
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._inside = 0
         self._left = threading.Condition()
