@@ -1,4 +1,5 @@
-"""Claims on memory: an xfs of true size in a file, on a loop device, behind a PersistentVolume of type `local`.
+"""Claims on memory, behind a PersistentVolume of type `local`: an xfs of true size in a file on a loop device, or a
+directory of a tmpfs.
 
 Owns a benchmark's namespace, its volumes and their removal. Needs to be root on the cluster's one node; the bed is.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from pvserve.plan.loader import MOUNT, loader_identity, loader_pod
 
 CONTAINER = "pvserve"
 GONE_SECONDS = 60.0
+ROOM = "6Gi"  # what a loader pod may take of memory where its volume is memory itself
 
 
 @contextlib.contextmanager
@@ -38,12 +41,19 @@ def namespace(name: str) -> Iterator[Cluster]:
 
 
 @contextlib.contextmanager
-def claim(cluster: Cluster, name: str, size: int, directory: Path, *, shared: bool = False) -> Iterator[str]:
+def claim(
+    cluster: Cluster, name: str, size: int, directory: Path, *, shared: bool = False, bare: bool = False
+) -> Iterator[str]:
     """A bound claim of `size` bytes whose volume lies in `directory`, `shared` by all nodes; yields its name.
 
     All blocks are allocated beforehand: the pages of a tmpfs are charged to the memory limit of whoever touches them
-    first, and the loader pod would be killed for the model's size.
+    first, and the loader pod would be killed for the model's size. `bare`: the volume is a mere directory, for pods
+    that have ROOM (`loader`).
     """
+    if bare:
+        with _directory(cluster, name, size, directory):
+            yield name
+        return
     file = directory / f"{cluster.namespace}-{name}.img"
     try:
         subprocess.run(["fallocate", "-l", str(size), file], check=True)
@@ -51,7 +61,8 @@ def claim(cluster: Cluster, name: str, size: int, directory: Path, *, shared: bo
         device = subprocess.run(["losetup", "-f", "--show", file], check=True, capture_output=True, text=True)
         try:
             mode = "ReadWriteMany" if shared else "ReadWriteOnce"
-            cluster.apply(_volume(cluster, name, size, device.stdout.strip(), mode))
+            local = {"path": device.stdout.strip(), "fsType": "xfs"}
+            cluster.apply(_volume(cluster, name, size, local, mode))
             cluster.apply(_claim(cluster, name, size, mode))
             yield name
         finally:
@@ -59,6 +70,19 @@ def claim(cluster: Cluster, name: str, size: int, directory: Path, *, shared: bo
             subprocess.run(["losetup", "-d", device.stdout.strip()], check=True)
     finally:
         file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _directory(cluster: Cluster, name: str, size: int, directory: Path) -> Iterator[None]:
+    path = directory / f"{cluster.namespace}-{name}"
+    path.mkdir()
+    try:
+        cluster.apply(_volume(cluster, name, size, {"path": str(path)}, "ReadWriteOnce"))
+        cluster.apply(_claim(cluster, name, size, "ReadWriteOnce"))
+        yield
+    finally:
+        _remove(cluster, name)
+        shutil.rmtree(path)
 
 
 def loader_of(cluster: Cluster, claim: str, source_claim: str | None = None) -> dict[str, Any]:
@@ -79,9 +103,12 @@ def loader_of(cluster: Cluster, claim: str, source_claim: str | None = None) -> 
 
 
 @contextlib.contextmanager
-def loader(cluster: Cluster, name: str, source_claim: str | None = None) -> Iterator[str]:
-    """The very pod that `pvserve load` makes, on claim `name`; yields its name."""
-    with mounted(cluster, loader_of(cluster, name, source_claim), lambda _: None) as live:
+def loader(cluster: Cluster, name: str, source_claim: str | None = None, *, bare: bool = False) -> Iterator[str]:
+    """The very pod that `pvserve load` makes, on claim `name`, but for its memory limit on a `bare` one; its name."""
+    pod = loader_of(cluster, name, source_claim)
+    if bare:
+        pod["spec"]["containers"][0]["resources"]["limits"]["memory"] = ROOM
+    with mounted(cluster, pod, lambda _: None) as live:
         yield live["metadata"]["name"]
 
 
@@ -102,7 +129,7 @@ def _name(cluster: Cluster, name: str) -> str:
     return f"{cluster.namespace}-{name}"
 
 
-def _volume(cluster: Cluster, name: str, size: int, device: str, mode: str) -> Object:
+def _volume(cluster: Cluster, name: str, size: int, local: Object, mode: str) -> Object:
     """On one node, or on all: they are on one machine."""
     nodes = sorted(node["metadata"]["labels"]["kubernetes.io/hostname"] for node in cluster.list("v1", "Node"))
     which = nodes if mode == "ReadWriteMany" else nodes[:1]
@@ -116,7 +143,7 @@ def _volume(cluster: Cluster, name: str, size: int, device: str, mode: str) -> O
             "accessModes": [mode],
             "persistentVolumeReclaimPolicy": "Retain",
             "claimRef": {"namespace": cluster.namespace, "name": name},
-            "local": {"path": device, "fsType": "xfs"},
+            "local": local,
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
         },
     }

@@ -14,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import interrupted
@@ -47,7 +49,16 @@ class Bench:
     volumes: Path
     rounds: int
     kubectl: str
+    bare: bool
     profile: bool
+
+    def claim(self, cluster: Cluster, name: str, size: int) -> AbstractContextManager[str]:
+        """A claim on the volumes of this run."""
+        return volumes.claim(cluster, name, size, self.volumes, bare=self.bare)
+
+    def loader(self, cluster: Cluster, claim: str, source_claim: str | None = None) -> AbstractContextManager[str]:
+        """A loader pod on such a claim."""
+        return volumes.loader(cluster, claim, source_claim, bare=self.bare)
 
     def heading(self, cluster: Cluster, files: str) -> int:
         """Print the machine; the bytes of `files`."""
@@ -110,24 +121,17 @@ def check_kubectl(cluster: Cluster, pod: str, source: Path) -> None:
 @click.option("--volumes", "volumes_in", type=Path, default=None, help="For volumes, if elsewhere.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--kubectl", default=None, help="Default: in PATH, else the bed's own.")
+@click.option("--bare", is_flag=True, help="Volumes are directories of a tmpfs, without xfs and a loop device.")
 @click.option("--profile", is_flag=True, help="CPU seconds by part.")
 @click.pass_context
-def main(
-    context: click.Context,
-    namespace: str,
-    directory: Path,
-    volumes_in: Path | None,
-    rounds: int,
-    kubectl: str,
-    profile: bool,
-) -> None:
+def main(context: click.Context, volumes_in: Path | None, kubectl: str, **options: Any) -> None:
     """Measure one row."""
     cache = Path(os.environ.get("BED_CACHE", "/var/cache/pvserve-bed"))
     built = sorted(cache.glob("bin/kubernetes-*/kubectl"), key=lambda path: path.stat().st_mtime)
     found = kubectl or shutil.which("kubectl") or (str(built[-1]) if built else None)
     if found is None:
         raise click.UsageError("there is no kubectl: name one with --kubectl")
-    context.obj = Bench(namespace, directory, volumes_in or directory, rounds, found, profile)
+    context.obj = Bench(volumes=volumes_in or options["directory"], kubectl=found, **options)
 
 
 def against_kubectl(bench: Bench, files: str, via: Via, goal: float | None, whole: float | None) -> None:
@@ -136,11 +140,11 @@ def against_kubectl(bench: Bench, files: str, via: Via, goal: float | None, whol
     with (
         volumes.namespace(bench.namespace) as cluster,
         model(bench.directory, files) as source,
-        volumes.claim(cluster, CLAIM, room(files), bench.volumes),
+        bench.claim(cluster, CLAIM, room(files)),
     ):
         size = bench.heading(cluster, files)
         for number in range(1, bench.rounds + 1):
-            with volumes.loader(cluster, CLAIM) as pod:
+            with bench.loader(cluster, CLAIM) as pod:
                 with Watch(bench.profile, "kubectl cp", size):
                     theirs.append(seconds(lambda: kubectl_cp(bench, pod, source)))
                 check_kubectl(cluster, pod, source)
@@ -152,7 +156,7 @@ def against_kubectl(bench: Bench, files: str, via: Via, goal: float | None, whol
             if whole is not None:
                 with tempfile.TemporaryDirectory() as cache:
                     commands.append(seconds(lambda: command(bench, source, Path(cache), "--via", via)))
-                with volumes.loader(cluster, CLAIM) as pod:
+                with bench.loader(cluster, CLAIM) as pod:
                     volumes.empty(cluster, pod)
     print(line("kubectl cp", theirs, size))
     print(line(f"pvserve, {via}, bytes only", ours, size))
@@ -210,7 +214,7 @@ def unchanged(bench: Bench, files: str) -> None:
     with (
         volumes.namespace(bench.namespace) as cluster,
         model(bench.directory, files) as source,
-        volumes.claim(cluster, CLAIM, room(files), bench.volumes),
+        bench.claim(cluster, CLAIM, room(files)),
         tempfile.TemporaryDirectory() as cache,
     ):
         bench.heading(cluster, files)
@@ -230,11 +234,11 @@ def resume(bench: Bench, files: str, via: Via) -> None:
     with (
         volumes.namespace(bench.namespace) as cluster,
         model(bench.directory, files) as source,
-        volumes.claim(cluster, CLAIM, room(files), bench.volumes),
+        bench.claim(cluster, CLAIM, room(files)),
     ):
         size = bench.heading(cluster, files)
         for number in range(1, bench.rounds + 1):
-            with volumes.loader(cluster, CLAIM) as pod:
+            with bench.loader(cluster, CLAIM) as pod:
                 left = interrupted.killed(cluster, pod, source, via, size // 2)
                 loaded = bring(cluster, pod, source, via, epoch=2)
                 again.append((left + loaded.sent_bytes - size) / MIB)
@@ -256,8 +260,8 @@ def memory(bench: Bench, files: str, via: Via) -> None:
         for one in files.split(","):
             with (
                 model(bench.directory, one) as source,
-                volumes.claim(cluster, CLAIM, room(one), bench.volumes),
-                volumes.loader(cluster, CLAIM) as pod,
+                bench.claim(cluster, CLAIM, room(one)),
+                bench.loader(cluster, CLAIM) as pod,
             ):
                 peaks: dict[str, int] = {}
                 over = threading.Event()
@@ -286,13 +290,13 @@ def against_cp(bench: Bench, files: str, source_claim: str, goal: float) -> None
         cluster = stack.enter_context(volumes.namespace(bench.namespace))
         for name in {source_claim, CLAIM}:
             copies = 2 if source_claim == CLAIM else 1  # of the source and of cp -r; ours shares its blocks
-            stack.enter_context(volumes.claim(cluster, name, room(files, copies), bench.volumes))
+            stack.enter_context(bench.claim(cluster, name, room(files, copies)))
         size = bench.heading(cluster, files)
-        with model(bench.directory, files) as source, volumes.loader(cluster, source_claim) as pod:
+        with model(bench.directory, files) as source, bench.loader(cluster, source_claim) as pod:
             load(
                 listing(source), cluster.reach(pod, cluster.namespace, volumes.CONTAINER), Target("from", source_claim)
             )
-        pod = stack.enter_context(volumes.loader(cluster, CLAIM, source_claim))
+        pod = stack.enter_context(bench.loader(cluster, CLAIM, source_claim))
         for number in range(1, bench.rounds + 1):
             for times, after in ((theirs, "true"), (synced, f"sync -f {MOUNT}")):
                 # --reflink=never: GNU cp 9 would share blocks by itself

@@ -17,10 +17,11 @@ from pvserve.model import DigestCache, listing
 from pvserve.transfer import NOT_COPIED, Target, copy, engine, inspect, load
 from pvserve.transfer.agent.copier import Copier
 from pvserve.transfer.agent.expected import Expected, Large
-from pvserve.transfer.agent.frames import CHECKED, GOOD, SMALL, SOURCED
+from pvserve.transfer.agent.frames import CHECKED, GOOD, SMALL, SOURCED, Frame
 from pvserve.transfer.agent.place import Partial, Place
 from pvserve.transfer.agent.receiver import Receiver
 from pvserve.transfer.agent.source import Origin, Source, SourceChanged
+from pvserve.transfer.session import Session
 
 from .conftest import MIB
 from .pod import LocalPod, contents, tree
@@ -183,10 +184,20 @@ def test_a_source_that_changes_is_named(
     assert sorted(os.listdir(claim)) == [".pvserve"]
 
 
-def test_a_stop_is_heard_and_resumed(tmp_path: Path, claim: Path, cache: DigestCache) -> None:
-    model = tree(tmp_path / "w/large", {"one": os.urandom(MIB) * 40 + b"1", "two": b"2" * MIB * 20})
+def test_a_stop_is_heard_and_resumed(
+    tmp_path: Path, claim: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the copy is good comes to the client once it was stopped, not before."""
+    model = tree(tmp_path / "w/large", {"one": os.urandom(MIB) * 100 + b"1"})
     source, target = Target("large", "w", str(tmp_path / "w")), Target("granite", "vllm", str(claim))
     cancel = threading.Event()
+    hear = Session._hear_digests
+
+    def late(session: Session, frame: Frame) -> None:
+        assert cancel.wait(30)
+        hear(session, frame)
+
+    monkeypatch.setattr(Session, "_hear_digests", late)
 
     def listen(event: object) -> None:
         if isinstance(event, Transfer) and event.phase == "send" and event.bytes_done:
@@ -277,6 +288,7 @@ def test_where_the_file_system_cannot(
         return in_kernel(source, target, min(count, 70_000), *offsets)
 
     monkeypatch.setattr("pvserve.transfer.agent.copier.FICLONE", 0)
+    monkeypatch.setattr(copier, "_in_kernel", None)  # as where a server may copy
     if "nor" in cannot:
         monkeypatch.setattr(os, "copy_file_range", refusing)
     elif "short" in cannot:

@@ -12,11 +12,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pvserve.transfer.agent import compared, direct
-from pvserve.transfer.agent.compared import NOTED, WINDOW
+from pvserve.transfer.agent.compared import LEAST, NOTED, WINDOW
 from pvserve.transfer.agent.copier import Copier
 from pvserve.transfer.agent.direct import BLOCK, equal, room
 from pvserve.transfer.agent.expected import Expected, Large
@@ -33,7 +34,7 @@ SIZE = NOTED + WINDOW + 3 * MIB + 77  # no whole window, nor block
 
 
 class Bench:
-    """A copier in this process, for one large file between file systems that do not copy in the kernel."""
+    """A copier in this process, for one large file that shares no blocks."""
 
     def __init__(self, home: Path, known: bool) -> None:
         self.path = tree(home / "w", {"one": os.urandom(SIZE)}) / "one"
@@ -78,11 +79,8 @@ class Bench:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
-    def refusing(*_: object) -> int:
-        raise OSError(errno.EXDEV, "")
-
     monkeypatch.setattr("pvserve.transfer.agent.copier.FICLONE", 0)
-    monkeypatch.setattr(os, "copy_file_range", refusing)
+    monkeypatch.setattr(compared, "LEAST", WINDOW)
     benches: list[Bench] = []
 
     def made(known: bool = True) -> Bench:
@@ -122,6 +120,25 @@ def test_an_equal_copy_has_the_digest_of_its_source(
     assert told.get(SOURCED, []) == ([] if known else [CHECKED.pack(0, bench.sha256)])
     assert bench.copied().read_bytes() == bench.path.read_bytes()
     assert bench.file.inode == bench.copied().stat().st_ino
+
+
+@pytest.mark.parametrize(("seconds", "windows"), [(0.0, -(-SIZE // LEAST)), (0.2, 7)])
+def test_a_dear_fsync_is_asked_for_less_often(
+    seconds: float, windows: int, make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock that the copier looks at: 2, 4 and then 8 MiB."""
+    clock = [0.0]
+    monkeypatch.setattr(compared, "LEAST", LEAST)
+    monkeypatch.setattr(compared, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def pass_(_handle: int) -> None:
+        clock[0] += seconds
+
+    bench = make()
+    count = after_fsync(monkeypatch, 0, lambda _handle: None)
+    monkeypatch.setattr(compared.os, "fsync", lambda handle, fsync=os.fsync: (fsync(handle), pass_(handle)))
+    assert bench.copy()[GOOD] == [CHECKED.pack(0, bench.sha256)]
+    assert count == [windows]
 
 
 def test_of_a_known_source_nothing_is_digested(make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_stamps_are_found_above_and_below(path: str, known: int, loaded: Path, c
 def test_a_source_that_is_not_what_its_stamps_say_is_named(
     checksum: bool, loaded: Path, claim: Path, tmp_path: Path
 ) -> None:
-    """As when it rotted; without --checksum where the copy is digested, as one that the kernel makes is."""
+    """As when it rotted; without --checksum by small files, whose copies are digested."""
     forged(claim)
     with pytest.raises(DataDiffers, match=r"is not what was loaded to pvc://workbench/models/granite") as rotted:
         copied(claim, tmp_path, checksum=checksum)

@@ -41,11 +41,18 @@ def test_the_type_is_read_as_statfs_tells_it(tmp_path: Path) -> None:
     assert (system(tmp_path).mark() >= 0) == bool(kinds & {"ext4", "ext3", "ext2", "xfs"})
 
 
+@pytest.mark.parametrize(("kind", "network"), [(0x6969, True), (0x65735546, True), (0x01021994, False), (0, False)])
+def test_where_a_server_may_copy(kind: int, network: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """statfs(2): NFS, FUSE, tmpfs; 0 where nobody knows."""
+    monkeypatch.setattr(syncing, "_type", lambda _directory: kind)
+    assert system(tmp_path).network is network
+
+
 def test_after_a_failure_it_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(_mark: int) -> int:
         raise OSError(errno.EIO, "made by a test")
 
-    monkeypatch.setattr(syncing, "_syncfs", lambda _directory: failing)
+    monkeypatch.setattr(syncing, "_syncfs", lambda: failing)
     here = system(tmp_path)
     mark = here.mark()
     with pytest.raises(OSError, match="made by a test"):
@@ -57,7 +64,7 @@ def test_after_a_failure_it_is_not_asked_again(tmp_path: Path, monkeypatch: pyte
 def test_a_volume_to_which_others_write_much_is_not_waited_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(syncing, "_syncfs", lambda _directory: lambda _mark: 0)
+    monkeypatch.setattr(syncing, "_syncfs", lambda: lambda _mark: 0)
     here = system(tmp_path)
     mark = here.mark()
     assert here.sync(mark)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from typing import Callable
 
 from .direct import PIECE, Past, equal, room
@@ -16,7 +17,8 @@ from .frames import CELL
 from .ledger import FATAL, Ledger
 from .volume import write_all
 
-WINDOW = 8 * CELL  # bytes between two fsyncs, held twice by each thread that copies
+LEAST, WINDOW = 2 * CELL, 8 * CELL  # bytes between two fsyncs: what stays in the processor's cache, until fsyncs cost
+DEAR = 0.2  # of a window's time, from which on its fsync is asked for less often
 NOTED = 4 * WINDOW  # bytes between two notes in the journal: what a kill costs is read and written again, not sent
 
 Read = Callable[[memoryview, int], memoryview]  # a buffer and an offset: as much of the source as the buffer holds
@@ -30,6 +32,7 @@ class Compared:
         self._ledger = ledger
         self._past = past
         self._came, self._back = room(WINDOW), room(PIECE)
+        self._window = LEAST
 
     def take(self, file: Large, handle: int, read: Read, digest: Digest) -> bool:
         """Fill the new file `handle` by `read`, in order; whether it is verified: durable, and equal to its source."""
@@ -49,17 +52,22 @@ class Compared:
 
     def _windows(self, file: Large, handle: int, read: Read) -> bool:
         target, source = Past(handle, os.O_WRONLY), Past(handle, os.O_RDONLY)
-        noted = 0
-        for offset in range(0, file.size, WINDOW):
+        noted = end = 0
+        while end < file.size:
             if self._ledger.failed:
                 return False
-            came = read(self._came, offset)
+            began = time.monotonic()
+            offset, came = end, read(self._came[: self._window], end)
             if not self._written(file, target, came, offset):
                 return False
+            written = time.monotonic()
             os.fsync(handle)
+            synced = time.monotonic()
             end = offset + len(came)
             os.posix_fadvise(handle, offset, len(came), os.POSIX_FADV_DONTNEED)
             self._compare(source, came, offset)
+            if synced - written > DEAR * (time.monotonic() - began):
+                self._window = min(WINDOW, 2 * self._window)
             if end - noted >= NOTED:
                 self._note(file, noted, end)
                 noted = end

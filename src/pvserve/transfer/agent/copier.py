@@ -52,7 +52,7 @@ class Copier:
         self._tell = tell
         self._fail = fail
         self._shares = True  # until the file system says that it cannot
-        self._in_kernel: bool | None = None  # not known yet
+        self._in_kernel = None if receiver.network else False  # None: not known yet
         self._work: queue.Queue[tuple[list[int], bool]] = queue.Queue()
         for _ in range(COPIERS):
             threading.Thread(target=self._serve, daemon=True).start()

@@ -129,6 +129,11 @@ class Receiver:
             return False
         return True
 
+    @property
+    def network(self) -> bool:
+        """Whether the volume is one to which a server may copy by itself."""
+        return self._system.network
+
     def comparing(self) -> Compared:
         """What copies and compares large files, for one thread."""
         return Compared(self._ledger, self._system.believed)

@@ -1,6 +1,6 @@
-"""Making all that was written to a file system durable at once, where that call can be believed.
+"""What kind of file system a directory is on: what can be believed of it, and who copies on it.
 
-Owns when it can, and how often. Must not know what was written.
+Owns making all that was written durable at once, and how often that is asked. Must not know what was written.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 # statfs(2) of ext4 and xfs, on which the power-cut tests run. FUSE and others answer without asking their storage.
 BELIEVED = (0xEF53, 0x58465342)
+# NFS, SMB and its predecessor, CephFS, FUSE: their servers may copy what no client has to read.
+NETWORK = (0x6969, 0xFE534D42, 0xFF534D42, 0x00C36400, 0x65735546)
 REPORTS = (5, 8)  # Linux before this has syncfs(2) succeed whatever became of the data
 SLOW_SECONDS = 1.0  # somebody else writes to the same volume, and each call would wait for that too
 STATFS_BYTES = 256  # more than any struct statfs; its first field is the type
@@ -23,13 +25,19 @@ class FileSystem:
 
     def __init__(self, directory: int) -> None:
         self._directory = directory
-        self._call = _syncfs(directory)
+        self._type = _type(directory)
+        self._call = _syncfs() if self._type in BELIEVED else None
         self._believed = self._call is not None
 
     @property
     def believed(self) -> bool:
         """Whether it is one of those that the power-cut tests run on."""
         return self._believed
+
+    @property
+    def network(self) -> bool:
+        """Whether a copy in the kernel may be one by a server; elsewhere it is one through this machine's memory."""
+        return self._type in NETWORK
 
     def mark(self) -> int:
         """A descriptor for `sync`, taken before the first byte is written: it hears of all errors since.
@@ -62,17 +70,22 @@ class FileSystem:
         return True
 
 
-def _syncfs(directory: int) -> Any:
+def _type(directory: int) -> int:
+    """As statfs(2) tells it; 0 where the C library cannot be asked."""
+    try:
+        ask = ctypes.CDLL(None, use_errno=True).fstatfs
+    except (AttributeError, OSError):
+        return 0
+    answer = ctypes.create_string_buffer(STATFS_BYTES)
+    return ctypes.c_long.from_buffer(answer).value if ask(directory, answer) == 0 else 0
+
+
+def _syncfs() -> Any:
     """The C library's function, or None where it is not there or cannot be believed."""
     release = re.match(r"(\d+)\.(\d+)", os.uname().release)
     if release is None or (int(release[1]), int(release[2])) < REPORTS:
         return None
     try:
-        library = ctypes.CDLL(None, use_errno=True)
-        call, ask = library.syncfs, library.fstatfs
+        return ctypes.CDLL(None, use_errno=True).syncfs
     except (AttributeError, OSError):
         return None
-    answer = ctypes.create_string_buffer(STATFS_BYTES)
-    if ask(directory, answer) != 0 or ctypes.c_long.from_buffer(answer).value not in BELIEVED:
-        return None
-    return call
