@@ -21,6 +21,7 @@ INODES = 16  # for pvserve's own files
 LOOK_AT_STORAGE = "look at the node's kernel log and the storage system; the same command goes on afterwards"
 LATER = "an unfinished transfer lies there, of epoch "
 LAST_RAISED = FIRST_LEASE + 10**9  # what claims to be later was not written by us; a Lease counts to 2**31
+DISTURBED_TRIES = 2  # more, by whoever is disturbed
 HEADROOM = 0.06  # of the bytes to come, for the file system itself (CDI reserves the same)
 
 

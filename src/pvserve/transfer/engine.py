@@ -15,7 +15,7 @@ from pvserve.events import Listener, silent
 from pvserve.model import DigestCache, Listing, manifest_digest, shown
 from pvserve.transfer.agent.frames import Broken
 from pvserve.transfer.ask import Ask, transfer_of
-from pvserve.transfer.causes import Disturbed
+from pvserve.transfer.causes import DISTURBED_TRIES, Disturbed
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.channels import NoAgent, open_channel
 from pvserve.transfer.claim_source import Source, ask_list, check_same, copy_needs_python, elsewhere, listed
@@ -31,7 +31,6 @@ GIVE_UP_SECONDS = 180.0  # without any progress; a network or API server that is
 STOP_SECONDS = 1.0
 NOT_COPIED = ("SourceElsewhere", "CopyNeedsPython")
 FINAL = ("SourceChanged", "Overtaken")  # temporary, yet trying again at once is of no use
-DISTURBED_TRIES = 2
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 

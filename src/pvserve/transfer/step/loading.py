@@ -5,6 +5,7 @@ Owns the order. All decisions are those of a load with a client.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pvserve.events import Listener
 from pvserve.model import DigestCache, Manifest
 from pvserve.transfer.ask import Ask, transfer_of
+from pvserve.transfer.causes import DISTURBED_TRIES, Disturbed
 from pvserve.transfer.channel import Channel
 from pvserve.transfer.claim_source import list_source
 from pvserve.transfer.deciding import there_already
@@ -63,6 +65,13 @@ def load(order: Order, listen: Listener) -> Done:
     Raises:
         As `transfer.copy`; Refused, Temporary: as `take_turn`; DataDiffers: UnexpectedContent, nothing was published.
     """
+    for _ in range(DISTURBED_TRIES):  # by a step that was overtaken and did not know it yet
+        with contextlib.suppress(Disturbed):
+            return _load(order, listen)
+    return _load(order, listen)
+
+
+def _load(order: Order, listen: Listener) -> Done:
     channel = agent_here()
     progress = Progress(0, 0, order.target.claim, listen)
     over = threading.Event()
