@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -80,6 +81,17 @@ class Line:
                 self._wait(wait_for_read, LOOK_SECONDS)
             except (OSError, ValueError) as error:
                 raise Closed(str(error)) from error
+
+    def reply(self, replies: deque[bytes], sending: threading.Lock) -> None:
+        """Writes what waits, unless a sender holds `sending`: that one then does. Never waits for it, nor raises."""
+        while replies and sending.acquire(blocking=False):
+            try:
+                while replies:
+                    self.write(replies.popleft())
+            except Closed:
+                return
+            finally:
+                sending.release()
 
     def end(self, why: str) -> None:
         """Notes why the connection has ended; the first reason stays."""

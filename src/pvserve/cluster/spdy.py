@@ -189,14 +189,7 @@ class Pair:
 
     def _send_replies(self) -> None:
         """Unless a sender is at it: that one then does."""
-        while self._replies and self._sending.acquire(blocking=False):
-            try:
-                while self._replies:
-                    self._line.write(self._replies.popleft())
-            except Closed:
-                return
-            finally:
-                self._sending.release()
+        self._line.reply(self._replies, self._sending)
 
     def _ping_when_idle(self) -> None:
         if not self._replies and time.monotonic() - self._line.last_sent >= PING_SECONDS:

@@ -21,7 +21,7 @@ from pvserve.plan.source import Source
 from pvserve.plan.steps import Load
 from pvserve.plan.volume import modes_to_be
 from pvserve.spec.model import ModelSpec
-from pvserve.spec.place import Place
+from pvserve.spec.place import Place, overlap
 
 LOADER_LABEL = "pvserve.io/loader"
 CLAIM_LABEL = "pvserve.io/claim"  # the same for all loaders of a claim
@@ -74,7 +74,7 @@ def load_part(spec: ModelSpec, facts: Facts, source: Source, path: str) -> Part:
 def entangled_part(facts: Facts, place: Place) -> Part:
     """The refusal where another model is recorded above or below the path: neither could change alone."""
     claim = facts.claim.object if isinstance(facts.claim.object, dict) else None
-    others = [path for path in sorted(recorded_models(claim)) if path != place.path and _overlap(path, place.path)]
+    others = [path for path in sorted(recorded_models(claim)) if path != place.path and overlap(path, place.path)]
     if not others:
         return Part()
     models = ", ".join(str(Place(place.claim, path)) for path in others)
@@ -183,7 +183,7 @@ def source_part(facts: Facts, source: Source, path: str) -> Part:
             return refused("ClaimElsewhere", message, share)
         message = f"claim {claim}, which the model should lie on, does not exist in namespace {where}"
         return refused("NoSuchClaim", message, f"kubectl get pvc -n {where}")
-    if claim == facts.claim.name and _overlap(source.place.path, path):
+    if claim == facts.claim.name and overlap(source.place.path, path):
         message = f"{source.place} and {Place(claim, path)} lie in one another: a copy would hold itself"
         return refused("SourceIsTarget", message, "name another path on the claim, or another claim")
     alone = [holder for holder in known(facts.source.holders, ()) if not holder.made_by_pvserve]
@@ -199,10 +199,6 @@ def source_part(facts: Facts, source: Source, path: str) -> Part:
             f"end the pod that mounts claim {claim}, then run the same command again",
         )
     return apart(facts.claim, facts.source)
-
-
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/") or not one or not other
 
 
 def _object(found: Object | Unknown | None) -> Object | None:

@@ -24,6 +24,11 @@ class Place:
         return f"{SCHEME}{self.claim}/{self.path}" if self.path else f"{SCHEME}{self.claim}"
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether one path is the other, or lies above or below it; "" is the claim's root."""
+    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/") or not one or not other
+
+
 def parse_place(uri: str) -> Place:
     """The place that an existing service names, as KServe reads it: up to the first slash the claim, then the path.
 

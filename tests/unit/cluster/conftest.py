@@ -73,6 +73,14 @@ users: [{{name: u, user: {{token: {token}}}}}]
     return path
 
 
+def connected_to(directory: Path, url: str, authority: Authority) -> Cluster:
+    """A cluster at a URL, whose certificate is one of `authority` where it has one."""
+    path = kubeconfig(directory, url)
+    if url.startswith("https:"):
+        path.write_text(path.read_text().replace('"}}]', f'", certificate-authority: {authority.file}}}}}]'))
+    return Cluster.connect(kubeconfig=str(path))
+
+
 @pytest.fixture
 def serve_spdy(authority: Authority, tmp_path: Path) -> Iterator[ServeSpdy]:
     """A cluster whose ports are served by `spoken`."""
@@ -81,10 +89,7 @@ def serve_spdy(authority: Authority, tmp_path: Path) -> Iterator[ServeSpdy]:
     def started(spoken: Spoken, *, tls: bool = False) -> Any:
         server = SpdyServer(spoken, authority.server_context("127.0.0.1") if tls else None)
         running.append(server)
-        path = kubeconfig(tmp_path, server.url)
-        if tls:
-            path.write_text(path.read_text().replace('"}}]', f'", certificate-authority: {authority.file}}}}}]'))
-        return Cluster.connect(kubeconfig=str(path)), server
+        return connected_to(tmp_path, server.url, authority), server
 
     yield started
     for server in running:

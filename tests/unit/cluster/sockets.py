@@ -95,22 +95,18 @@ class Peer:
 Behaviour = Callable[[Peer], None]
 
 
-class SocketServer:
-    """Serves until closed; the connection is cut when `behaviour` returns. `requests` grows with each upgrade."""
+class Listening:
+    """Takes connections until closed, each in a thread of its own; each is cut when `speak` returns."""
 
-    def __init__(
-        self, behaviour: Behaviour, subprotocols: list[str], tls: ssl.SSLContext | None = None, *, refuse: bool = False
-    ) -> None:
-        self._behaviour = behaviour
-        self._subprotocols = subprotocols
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
         self._tls = tls
-        self._refuse = refuse  # the behaviour answers the upgrade request itself
-        self.requests: list[Request] = []
-        self.ended = threading.Event()  # a behaviour ran to its end
+        self.ended = threading.Event()  # what the test has it do ran to its end
         self._listening = socket.create_server(("127.0.0.1", 0))
-        scheme = "https" if tls else "http"
-        self.url = f"{scheme}://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listening.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def speak(self, sock: socket.socket) -> None:
+        raise NotImplementedError
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -122,13 +118,32 @@ class SocketServer:
         with contextlib.suppress(OSError):
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True)
-            peer = Peer(sock, self._subprotocols)
-            if not peer.refuse_spdy():
-                self._behave(peer)
+            self.speak(sock)
             sock.shutdown(socket.SHUT_WR)
             while sock.recv(1 << 16):  # bytes left unread would make the kernel throw away what was sent
                 pass
         sock.close()
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+class SocketServer(Listening):
+    """Serves until closed; the connection is cut when `behaviour` returns. `requests` grows with each upgrade."""
+
+    def __init__(
+        self, behaviour: Behaviour, subprotocols: list[str], tls: ssl.SSLContext | None = None, *, refuse: bool = False
+    ) -> None:
+        self._behaviour = behaviour
+        self._subprotocols = subprotocols
+        self._refuse = refuse  # the behaviour answers the upgrade request itself
+        self.requests: list[Request] = []
+        super().__init__(tls)
+
+    def speak(self, sock: socket.socket) -> None:
+        peer = Peer(sock, self._subprotocols)
+        if not peer.refuse_spdy():
+            self._behave(peer)
 
     def _behave(self, peer: Peer) -> None:
         self.requests.append(peer.request)
@@ -136,6 +151,3 @@ class SocketServer:
             peer.accept()
         self._behaviour(peer)
         self.ended.set()
-
-    def close(self) -> None:
-        self._listening.close()

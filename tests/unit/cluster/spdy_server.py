@@ -5,11 +5,9 @@ Written from the standard, not from `pvserve.cluster.spdy`: it reads what the cl
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import struct
-import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ from dataclasses import dataclass
 from pvserve.cluster import Cluster
 from pvserve.cluster.forward import Forward
 from pvserve.cluster.spdy import Pair
+
+from .sockets import Listening
 
 ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
 MIB = 1 << 20
@@ -122,38 +122,19 @@ class SpdyPeer:
 Spoken = Callable[[SpdyPeer], None]
 
 
-class SpdyServer:
-    """Serves until closed; the connection is cut when `spoken` returns. `heads` grows with each request."""
+class SpdyServer(Listening):
+    """`heads` grows with each request."""
 
     def __init__(self, spoken: Spoken, tls: ssl.SSLContext | None = None) -> None:
-        self._spoken, self._tls = spoken, tls
+        self._spoken = spoken
         self.heads: list[bytes] = []
-        self.ended = threading.Event()  # `spoken` ran to its end
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listening.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(tls)
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True)
-            peer = SpdyPeer(sock)
-            self.heads.append(peer.head)
-            self._spoken(peer)
-            self.ended.set()
-            sock.shutdown(socket.SHUT_WR)
-            while sock.recv(1 << 16):  # bytes left unread would make the kernel throw away what was sent
-                pass
-        sock.close()
-
-    def close(self) -> None:
-        self._listening.close()
+    def speak(self, sock: socket.socket) -> None:
+        peer = SpdyPeer(sock)
+        self.heads.append(peer.head)
+        self._spoken(peer)
+        self.ended.set()
 
 
 def opened(cluster: Cluster) -> Pair:

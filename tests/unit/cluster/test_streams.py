@@ -19,7 +19,7 @@ from pvserve.cluster.exec import CLOSE, FRAME, NOT_STARTED, STATUS, STDERR, STDI
 from pvserve.errors import NotAllowed, Refused, Temporary, TimedOut
 
 from .authority import Authority
-from .conftest import kubeconfig
+from .conftest import connected_to
 from .sockets import Behaviour, Peer, SocketServer
 
 OUT, ERR = bytes((STDOUT,)), bytes((STDERR,))
@@ -50,10 +50,7 @@ def start(authority: Authority, tmp_path: Path) -> Iterator[Start]:
         context = authority.server_context("127.0.0.1") if tls else None
         server = SocketServer(behaviour, list(subprotocols), context, refuse=refuse)
         running.append(server)
-        path = kubeconfig(tmp_path, server.url)
-        if tls:
-            path.write_text(path.read_text().replace('"}}]', f'", certificate-authority: {authority.file}}}}}]'))
-        return Cluster.connect(kubeconfig=str(path)), server
+        return connected_to(tmp_path, server.url, authority), server
 
     yield started
     for server in running:

@@ -11,12 +11,12 @@ from pvserve.plan.claim import access_modes, recorded_models
 from pvserve.plan.lifecycle.checks import lacking, plan_of, the_claim
 from pvserve.plan.lifecycle.looking_in import image_for, tending_pod
 from pvserve.plan.lifecycle.same import SHARE_OF, holder_of, shares_of
-from pvserve.plan.lifecycle.users import overlap, users_of_place
+from pvserve.plan.lifecycle.users import users_of_place
 from pvserve.plan.part import Part, refused, unreadable
 from pvserve.plan.rights import rights_of
 from pvserve.plan.steps import Plan
 from pvserve.plan.volume_steps import RemoveModel
-from pvserve.spec.place import Place
+from pvserve.spec.place import Place, overlap
 
 
 def remove_plan(

@@ -15,7 +15,7 @@ from pvserve.plan.model_cache import KIND as CACHE_KIND
 from pvserve.plan.model_cache import import_of
 from pvserve.plan.part import Part, unreadable
 from pvserve.spec.names import MODEL_VOLUME
-from pvserve.spec.place import SCHEME, parse_place
+from pvserve.spec.place import SCHEME, overlap, parse_place
 
 ENDED = ("Succeeded", "Failed")
 OWN_PODS = ("pvserve.io/loader", "pvserve.io/reader")  # labels
@@ -45,11 +45,6 @@ def users_of_place(claim: str, path: str, users: Users) -> tuple[str, ...] | Par
     return tuple(
         ref(item) for item, places in wanted if any(name == claim and overlap(path, at) for name, at in places)
     )
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether one path is the other, or lies above or below it; "" is the claim's root."""
-    return f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/") or not one or not other
 
 
 def mounts_of(pod: Object) -> frozenset[tuple[str, str]]:
