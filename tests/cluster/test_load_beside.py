@@ -34,7 +34,7 @@ def place(any_cluster: Cluster) -> Iterator[Cluster]:
 
 def warnings(cluster: Cluster, pod: dict[str, object]) -> str:
     """What admission warns of when the pod is made."""
-    metadata = {key: value for key, value in pod["metadata"].items() if key not in MADE_BY_SERVER}  # type: ignore[attr-defined]
+    metadata = {key: value for key, value in pod["metadata"].items() if key not in MADE_BY_SERVER}  # type: ignore[attr-defined]  # JSON
     body = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}).encode()
     path = f"/api/v1/namespaces/{cluster.namespace}/pods?dryRun=All"
     answer = cluster.raw("POST", path, body, {"Content-Type": "application/json"})

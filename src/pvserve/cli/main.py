@@ -144,7 +144,7 @@ def _fill_closed_streams() -> None:
             os.dup2(nowhere, number)
             if nowhere != number:
                 os.close(nowhere)
-            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115 - open for good
 
 
 def _leave_quietly() -> None:

@@ -206,7 +206,7 @@ def test_a_pod_that_may_start_is_not_said_to_mount_twice(waits: str) -> None:
     running = {"containerStatuses": [container(running={"startedAt": START})]} if waits == "runs" else {}
     found = mounted_twice(**running)
     if waits == "one volume":
-        found["spec"]["volumes"].pop()  # type: ignore[index]
+        found["spec"]["volumes"].pop()  # type: ignore[index]  # JSON
     events = (event("Pod", "pod", "Pulling", "Pulling image", type="Normal"),) if waits == "pulls" else ()
     verdict = judge_pod(pods(found, events=events, now=START if waits == "just scheduled" else LATER))
     assert verdict.hopeless is None

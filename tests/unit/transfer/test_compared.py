@@ -239,7 +239,7 @@ def test_cells_are_noted_only_once_they_were_found_equal(
 
     def noting(ledger: object, file: Large, runs: list[tuple[int, int]]) -> None:
         order.append(-(runs[-1][0] + runs[-1][1]) * CELL)
-        durable(ledger, file, runs)  # type: ignore[arg-type]
+        durable(ledger, file, runs)  # type: ignore[arg-type]  # the real one
 
     monkeypatch.setattr(compared.Compared, "_compare", comparing)
     monkeypatch.setattr(type(bench.receiver._ledger), "durable", noting)
